@@ -1,0 +1,62 @@
+# From the telemetry of the Roman Wide Field Instrument to catalogs.
+# Values: config/*.yaml. What they mean: src/tessella/config.py. Order of steps: src/tessella/recipe.py.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: f"{workflow.basedir}/config/default.yaml"
+
+
+from tessella import errors
+from tessella.config import load, load_state, section
+from tessella.plan.build import find_file, load_plan
+
+BASE = Path(workflow.basedir)
+try:
+    cfg = load(config, [BASE / "config/default.yaml", *workflow.overwrite_configfiles])
+    plan = load_plan(cfg, BASE)
+except (errors.ConfigError, errors.DataError) as error:
+    sys.exit(f"ERROR: {error}")
+
+# Jobs see the tools of the environment that runs Snakemake (python, mpiexec), activated or not.
+os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+# One thread a process: results must not depend on how a library splits a sum.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+
+pathvars:
+    results=f"{cfg.results}/{cfg.run}",
+    logs=f"{cfg.results}/{cfg.run}/logs",
+    benchmarks=f"{cfg.results}/{cfg.run}/benchmarks",
+    scripts=f"{BASE}/workflow_scripts",
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    input:
+        "<results>/quality/report.html",
+    default_target: True
+
+
+include: "rules/references.smk"
+include: "rules/simulate.smk"
+include: "rules/l1.smk"
+include: "rules/l2.smk"
+include: "rules/l3.smk"
+include: "rules/l4.smk"
+include: "rules/quality.smk"
+
+
+onsuccess:
+    shell("tessella status {cfg.results:q}/{cfg.run:q} || true")
+
+
+onerror:
+    shell("tessella status {cfg.results:q}/{cfg.run:q} --log {log:q} || true")

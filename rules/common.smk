@@ -1,0 +1,92 @@
+# Names of files and inputs that several rules share.
+import json
+from dataclasses import asdict
+
+RESULTS = f"{cfg.results}/{cfg.run}"
+DETECTORS = [detector.lower() for detector in cfg.detectors]
+FILTERS = list(dict.fromkeys(exposure.element for exposure in plan.exposures.values()))
+
+
+wildcard_constraints:
+    exposure=r"r\d{19}_\d{4}",
+    element=r"f\d{3}|grism|prism|dark",
+    tile=r"\d{3}[pm]\d{2}x\d{2}y\d{2}",
+    detector=r"wfi\d{2}",
+    state=r"[A-Za-z0-9_.-]+",
+    selection=r"wfi\d{2}_\w+_[0-9a-f]{8}",
+
+
+def image_stem(exposure, detector):
+    """File stem of one detector of one exposure."""
+    return f"{exposure}_{detector.lower()}_{plan.exposures[exposure].element}"
+
+
+def tile_stem(tile, element=None):
+    """File stem of a tile's products, of all filters or of one."""
+    band = f"_{element}" if element else ""
+    return f"r{plan.program:05d}_p_full_{tile}{band}"
+
+
+def reference_path(file):
+    """Where a file of the table of references lies: as given, or made below the run."""
+    return file if Path(file).is_absolute() else f"{RESULTS}/references/{file}"
+
+
+def selection_of(exposure, detector):
+    """The file of selected references of one detector of one exposure."""
+    return f"{RESULTS}/references/selections/{plan.selected[f'{exposure} {detector.upper()}']}.json"
+
+
+def selections(wildcards):
+    """The selections of all detectors of an exposure."""
+    return [selection_of(wildcards.exposure, d) for d in plan.exposures[wildcards.exposure].detectors]
+
+
+def reference_of(reftype, exposure, detector):
+    """One selected reference of one detector of one exposure."""
+    chosen = plan.selections[plan.selected[f"{exposure} {detector.upper()}"]]
+    return reference_path(chosen.files[reftype])
+
+
+def level1(wildcards):
+    """Level 1 files of an exposure: those given, or those made from telemetry."""
+    exposure = plan.exposures[wildcards.exposure]
+    if exposure.level1:
+        return [exposure.level1[detector] for detector in exposure.detectors]
+    return [
+        f"{RESULTS}/level1/{image_stem(wildcards.exposure, detector)}_uncal.asdf"
+        for detector in exposure.detectors
+    ]
+
+
+def tile_filters(tile):
+    """Filters of a tile, as file names have them."""
+    return [name.lower() for name in plan.tiles[tile].members]
+
+
+def members(suffix):
+    """Input function: one file of each detector image of a tile and filter, in the order of adding."""
+
+    def files(wildcards):
+        pairs = plan.tiles[wildcards.tile].members[wildcards.element.upper()]
+        return [f"{RESULTS}/level2/{image_stem(exposure, detector)}_{suffix}" for exposure, detector in pairs]
+
+    return files
+
+
+def coadds(wildcards):
+    """Coadds of a tile in all its filters."""
+    return [
+        f"{RESULTS}/level3/{tile_stem(wildcards.tile, element)}_coadd.asdf"
+        for element in tile_filters(wildcards.tile)
+    ]
+
+
+def exposure_json(wildcards):
+    """The plan of one exposure, for the command line of its stages."""
+    return json.dumps(asdict(plan.exposures[wildcards.exposure]))
+
+
+def launcher(wildcards, resources):
+    """MPI launch prefix; empty for one rank, so that a laptop needs no MPI."""
+    return f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""

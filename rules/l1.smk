@@ -1,0 +1,49 @@
+# Telemetry to Level 1.
+
+
+def telemetry(wildcards):
+    """Telemetry files of an exposure: those given, or the simulated one."""
+    given = plan.exposures[wildcards.exposure].telemetry
+    return list(given) or [f"{RESULTS}/level0/{wildcards.exposure}.l0"]
+
+
+rule decode_telemetry:
+    """Find the packets of one exposure and put its rows in place."""
+    input:
+        script="<scripts>/decode_telemetry.py",
+        telemetry=telemetry,
+    output:
+        readouts="<results>/level0/{exposure}_readouts.h5",
+        ledger="<results>/level0/{exposure}_ledger.json",
+    log:
+        "<logs>/decode_telemetry/{exposure}.log",
+    benchmark:
+        "<benchmarks>/decode_telemetry/{exposure}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    shell:
+        "python {input.script:q} --options '{{}}' --exposure {wildcards.exposure:q} --telemetry {input.telemetry:q}"
+        " --readouts {output.readouts:q} --ledger {output.ledger:q} > {log:q} 2>&1"
+
+
+rule assemble_ramp:
+    """Write the official Level 1 file of each detector of one exposure."""
+    input:
+        script="<scripts>/assemble_ramp.py",
+        readouts="<results>/level0/{exposure}_readouts.h5",
+    output:
+        ramps=expand("<results>/level1/{{exposure}}_{detector}_{{element}}_uncal.asdf", detector=DETECTORS),
+    log:
+        "<logs>/assemble_ramp/{exposure}_{element}.log",
+    benchmark:
+        "<benchmarks>/assemble_ramp/{exposure}_{element}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    shell:
+        "python {input.script:q} --readouts {input.readouts:q} --ramps {output.ramps:q} > {log:q} 2>&1"

@@ -1,0 +1,55 @@
+# Level 1 to Level 2: slopes, flags, uncertainties, and where on the sky they are.
+
+
+rule calibrate_exposure:
+    """Calibrate all detectors of one exposure."""
+    input:
+        script="<scripts>/calibrate_exposure.py",
+        ramps=level1,
+        selections=selections,
+    output:
+        images=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS),
+        verdict="<results>/level2/{exposure}_{element}_verdict.json",
+    log:
+        "<logs>/calibrate_exposure/{exposure}_{element}.log",
+    benchmark:
+        "<benchmarks>/calibrate_exposure/{exposure}_{element}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        options=section(cfg.calibrate),
+        window=json.dumps(vars(cfg.detector_window)),
+    shell:
+        "python {input.script:q} --options {params.options:q} --window {params.window:q} --workers {threads}"
+        " --ramps {input.ramps:q} --selections {input.selections:q}"
+        " --images {output.images:q} --verdict {output.verdict:q} > {log:q} 2>&1"
+
+
+rule align_exposures:
+    """Align the detectors of one exposure with the reference stars; with too few the pointing stands."""
+    input:
+        script="<scripts>/align_exposures.py",
+        images=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS),
+        psfs=lambda wildcards: [reference_of("epsf", wildcards.exposure, d) for d in DETECTORS],
+        reference_stars="<results>/references/reference_stars.ecsv",
+    output:
+        wcs=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_wcs.asdf", detector=DETECTORS),
+        stars=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_stars.ecsv", detector=DETECTORS),
+    log:
+        "<logs>/align_exposures/{exposure}_{element}.log",
+    benchmark:
+        "<benchmarks>/align_exposures/{exposure}_{element}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        options=section(cfg.align),
+    shell:
+        "python {input.script:q} --options {params.options:q} --images {input.images:q} --psfs {input.psfs:q}"
+        " --reference-stars {input.reference_stars:q} --wcs {output.wcs:q} --stars {output.stars:q} > {log:q} 2>&1"

@@ -1,0 +1,88 @@
+from tessella.plan.build import middle_of_tiles
+
+# Truth to telemetry. Truth is an input of these rules and of the report alone.
+
+
+def scene_options():
+    """What the truth depends on: the field around the middle of the exposures, at the first one's start."""
+    scene = cfg.scene.model_dump(mode="json")
+    ra, dec = middle_of_tiles(plan)
+    return {
+        "catalogue_epoch": cfg.reference_stars.epoch,
+        "start_time": min(exposure.start_time for exposure in plan.exposures.values()),
+        "seed": scene.pop("seed"),
+        "field": {"ra": ra, "dec": dec, **scene},
+    }
+
+
+rule make_truth:
+    """Draw the sources of the simulated sky; stars of the Gaia table stand where it says."""
+    input:
+        script="<scripts>/make_truth.py",
+        stars=find_file(cfg.reference_stars.table, BASE),
+    output:
+        truth="<results>/simulation/truth.ecsv",
+    log:
+        "<logs>/make_truth.log",
+    benchmark:
+        "<benchmarks>/make_truth.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        options=json.dumps(scene_options()),
+    shell:
+        "python {input.script:q} --options {params.options:q} --stars {input.stars:q}"
+        " --truth {output.truth:q} > {log:q} 2>&1"
+
+
+rule simulate_exposure:
+    """Expose all detectors to the simulated sky."""
+    input:
+        script="<scripts>/simulate_exposure.py",
+        truth="<results>/simulation/truth.ecsv",
+        state=f"{find_file(cfg.references.states, BASE)}/{cfg.expose.state}.yaml",
+    output:
+        readouts="<results>/simulation/{exposure}_readouts.h5",
+    log:
+        "<logs>/simulate_exposure/{exposure}.log",
+    benchmark:
+        "<benchmarks>/simulate_exposure/{exposure}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        options=section(cfg.expose),
+        window=json.dumps(vars(cfg.detector_window)),
+        exposure=exposure_json,
+    shell:
+        "python {input.script:q} --options {params.options:q} --window {params.window:q}"
+        " --exposure {params.exposure:q} --state {input.state:q} --truth {input.truth:q}"
+        " --readouts {output.readouts:q} > {log:q} 2>&1"
+
+
+rule packetize_exposure:
+    """Send one exposure to the ground, with the faults of a transmission."""
+    input:
+        script="<scripts>/packetize_exposure.py",
+        readouts="<results>/simulation/{exposure}_readouts.h5",
+    output:
+        telemetry="<results>/level0/{exposure}.l0",
+    log:
+        "<logs>/packetize_exposure/{exposure}.log",
+    benchmark:
+        "<benchmarks>/packetize_exposure/{exposure}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        options=section(cfg.packetize),
+    shell:
+        "python {input.script:q} --options {params.options:q} --readouts {input.readouts:q}"
+        " --telemetry {output.telemetry:q} > {log:q} 2>&1"

@@ -1,0 +1,105 @@
+"""The transformation from pixels to the sky as the gwcs object that products carry.
+
+Frames: ``detector`` (pixels of the image) -> ``v2v3`` (telescope, arcsec) -> ``world`` (ICRS, deg).
+"""
+
+import numpy as np
+from astropy import coordinates
+from astropy import units as u
+from astropy.modeling import CompoundModel, models
+from gwcs import coordinate_frames
+from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
+from gwcs.wcs import WCS
+
+from tessella.instrument import siaf
+from tessella.models import Attitude, Lattice, Window
+
+
+def _polynomial(coefficients: np.ndarray) -> models.Polynomial2D:
+    degree = coefficients.shape[0] - 1
+    values = {f"c{i}_{j}": coefficients[i, j] for i in range(degree + 1) for j in range(degree + 1 - i)}
+    return models.Polynomial2D(degree, **values)
+
+
+def distortion_model(detector: str) -> CompoundModel:
+    """Return the astropy model from pixels (0-based, 4088 frame) to V2, V3 [arcsec], with its inverse.
+
+    The inverse is the SIAF's own polynomial; `tessella.astrometry.wcs` inverts exactly.
+    """
+    aperture = siaf.detector_aperture(detector)
+    angle = np.radians(aperture.v3_ideal_y_angle)
+    cosine, sine, parity = np.cos(angle), np.sin(angle), aperture.parity
+    turn = models.AffineTransformation2D([[parity * cosine, sine], [-parity * sine, cosine]])
+    turn.inverse = models.AffineTransformation2D(np.linalg.inv(turn.matrix.value))
+    to_reference = models.Shift(1 - aperture.x_ref) & models.Shift(1 - aperture.y_ref)
+    split = models.Mapping((0, 1, 0, 1))
+    ideal = split | (_polynomial(aperture.science_to_ideal_x) & _polynomial(aperture.science_to_ideal_y))
+    ideal.inverse = split | (_polynomial(aperture.ideal_to_science_x) & _polynomial(aperture.ideal_to_science_y))
+    to_v2v3 = models.Shift(aperture.v2_ref) & models.Shift(aperture.v3_ref)
+    return to_reference | ideal | turn | to_v2v3
+
+
+def _sky_model(attitude: Attitude) -> CompoundModel:
+    angles = [attitude.v2_ref / 3600, -attitude.v3_ref / 3600, attitude.roll_ref, attitude.dec_ref, -attitude.ra_ref]
+    degrees = models.Scale(1 / 3600) & models.Scale(1 / 3600)
+    turn = models.RotationSequence3D(angles, axes_order="zyxyz")
+    return degrees | SphericalToCartesian(wrap_lon_at=180) | turn | CartesianToSpherical(wrap_lon_at=360)
+
+
+def _frames() -> tuple[coordinate_frames.Frame2D, coordinate_frames.Frame2D, coordinate_frames.CelestialFrame]:
+    return (
+        coordinate_frames.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix)),
+        coordinate_frames.Frame2D(name="v2v3", axes_order=(0, 1), axes_names=("v2", "v3"), unit=(u.arcsec, u.arcsec)),
+        coordinate_frames.CelestialFrame(name="world", reference_frame=coordinates.ICRS(), unit=(u.deg, u.deg)),
+    )
+
+
+def build_gwcs(attitude: Attitude, detector: str, window: Window, border: int = 0) -> WCS:
+    """Return the gwcs of an image.
+
+    Parameters
+    ----------
+    attitude : Attitude
+        Of the detector's aperture.
+    detector : str
+        RAD name.
+    window : Window
+        The part that was read; pixel (0, 0) of the image is its first active pixel.
+    border : int
+        Width of the reference border that the image still has [pixels]; 0 for Level 2.
+
+    Examples
+    --------
+    >>> wcs = build_gwcs(Attitude(10, 60, 0, 1312.949, -1040.785), "WFI01", Window())
+    >>> ra, dec = wcs(2043.5, 2043.5)
+    >>> round(float(ra), 4), round(float(dec), 4)
+    (10.0, 60.0)
+    """
+    detector_frame, v2v3, world = _frames()
+    origin = models.Shift(window.x - border) & models.Shift(window.y - border)
+    wcs = WCS([(detector_frame, origin | distortion_model(detector)), (v2v3, _sky_model(attitude)), (world, None)])
+    ny, nx = window.active_shape
+    wcs.bounding_box = ((-0.5, nx + 2 * border - 0.5), (-0.5, ny + 2 * border - 0.5))
+    return wcs
+
+
+def build_tangent_gwcs(lattice: Lattice) -> WCS:
+    """Return the gwcs of a tile: a tangent plane, x to the east and y to the north.
+
+    Examples
+    --------
+    >>> wcs = build_tangent_gwcs(Lattice(10.0, 60.0, 5.0, 5.0, 0.055, 20, 20))
+    >>> round(float(wcs(5.0, 5.0)[0]), 6)
+    10.0
+    """
+    detector_frame, _, world = _frames()
+    scale = lattice.pixel_scale_arcsec / 3600
+    to_sky = (
+        (models.Shift(-lattice.x_tangent) & models.Shift(-lattice.y_tangent))
+        | (models.Scale(scale) & models.Scale(scale))
+        | models.Pix2Sky_TAN()
+        | models.RotateNative2Celestial(lattice.ra_tangent, lattice.dec_tangent, 180.0)
+    )
+    wcs = WCS([(detector_frame, to_sky), (world, None)])
+    wcs.bounding_box = ((-0.5, lattice.nx - 0.5), (-0.5, lattice.ny - 0.5))
+    return wcs

@@ -1,0 +1,41 @@
+"""Solid angle of the pixels, from the distortion of the SIAF."""
+
+import numpy as np
+
+from tessella.astrometry.wcs import detector_to_v2v3
+from tessella.instrument import siaf
+from tessella.models import Window
+
+
+def relative_pixel_area(detector: str, window: Window) -> np.ndarray:
+    """Return the solid angle of each active pixel over the nominal one of the detector.
+
+    Returns
+    -------
+    ndarray of shape (ny - 8, nx - 8)
+        From the distortion of the SIAF.
+    """
+    ny, nx = window.active_shape
+    y, x = np.mgrid[window.y : window.y + ny, window.x : window.x + nx].astype(float)
+    return _pixel_area(detector, x, y) / nominal_pixel_area_arcsec2(detector)
+
+
+def _pixel_area(detector: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    right, left = detector_to_v2v3(detector, x + 0.5, y), detector_to_v2v3(detector, x - 0.5, y)
+    up, down = detector_to_v2v3(detector, x, y + 0.5), detector_to_v2v3(detector, x, y - 0.5)
+    by_x, by_y = (right[0] - left[0], right[1] - left[1]), (up[0] - down[0], up[1] - down[1])
+    # V2 is a longitude: its arcseconds shrink with the cosine of V3.
+    cosine = np.cos(np.radians(detector_to_v2v3(detector, x, y)[1] / 3600))
+    return np.abs(by_x[0] * by_y[1] - by_x[1] * by_y[0]) * cosine
+
+
+def nominal_pixel_area_arcsec2(detector: str) -> float:
+    """Return the solid angle of the detector's central pixel [arcsec^2].
+
+    Examples
+    --------
+    >>> round(nominal_pixel_area_arcsec2("WFI01"), 6)
+    0.011948
+    """
+    center = np.float64(siaf.ACTIVE_SIZE / 2 - 0.5)
+    return float(_pixel_area(detector, center, center))

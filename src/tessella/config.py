@@ -1,0 +1,332 @@
+"""What each value of the configuration means and may be; the values themselves live in `config/*.yaml`."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from tessella.detector.state import DetectorState
+from tessella.errors import ConfigError
+from tessella.instrument.siaf import DETECTORS
+from tessella.models import Window
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0)]
+
+#: Steps of the exposure pipeline that may be left out; a test holds them against the recipe,
+#: which is too heavy to import where a workflow is parsed.
+SkippableStep = Literal["saturation", "reference_pixels", "linearity", "dark", "flat"]
+
+
+class Section(BaseModel):
+    """A closed, frozen part of the configuration: no unknown key, no default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WindowConfig(Section):
+    """Part of every detector that is read, in pixels of the 4096 x 4096 frame; multiples of 128."""
+
+    x: Count
+    y: Count
+    nx: Count
+    ny: Count
+
+
+class References(Section):
+    """Calibration references."""
+
+    #: Table of all references, with useafter dates.
+    table: str
+    #: Folder of the detector states from which references are made.
+    states: str
+
+
+class ReferenceStars(Section):
+    """Stars that exposures are aligned with."""
+
+    #: Gaia table (FITS) and its epoch [Julian year].
+    table: str
+    epoch: Positive
+    #: Simulated stars stand exactly where the table says: the catalogue is then scattered by
+    #: its own errors, with this seed. null for a real sky.
+    scatter_seed: Seed | None
+
+
+class Scene(Section):
+    """What the simulated sky holds besides the stars of the Gaia table."""
+
+    seed: Seed
+    #: Half the side of the square field [arcsec].
+    half_width_arcsec: Positive
+    #: Drawn stars and galaxies per square arcminute.
+    stars_per_arcmin2: NotNegative
+    galaxies_per_arcmin2: NotNegative
+
+
+class Exposing(Section):
+    """How simulated exposures are taken."""
+
+    seed: Seed
+    #: Rms of the error of the pointing per axis [arcsec] and of the roll [arcsec].
+    pointing_error_arcsec: NotNegative
+    roll_error_arcsec: NotNegative
+    #: Added on board [DN].
+    encoding_offset: Count
+    #: Zodiacal light over its minimum.
+    zodiacal_factor: NotNegative
+    cosmic_rays: bool
+    #: Name of the detector state (file in `references.states`).
+    state: str
+
+
+class Packets(Section):
+    """Faults of the simulated transmission, in packets of each exposure."""
+
+    seed: Seed
+    drop: Count
+    duplicate: Count
+    corrupt: Count
+
+
+class Slopes(Section):
+    """Fit of ramps."""
+
+    #: Significance of a jump [sigma]; null searches for none.
+    rejection_threshold: Positive | None
+
+
+class Calibrate(Section):
+    """Level 1 to Level 2."""
+
+    skip: tuple[SkippableStep, ...]
+    slopes: Slopes
+    #: An exposure fails when fewer of its detectors than this could be calibrated.
+    minimum_detectors: Count
+
+
+class Align(Section):
+    """Alignment of exposures with the reference stars."""
+
+    #: Signal-to-noise of a star's peak.
+    threshold: Positive
+    #: At most this many stars are measured in an image.
+    brightest: Annotated[int, Field(ge=1)]
+    #: Largest error of the pointing that is looked for [arcsec].
+    search_radius_arcsec: Positive
+    #: Largest distance of a pair once the shift is known [arcsec].
+    match_radius_arcsec: Positive
+    minimum_stars: Annotated[int, Field(ge=3)]
+
+
+class Tile(Section):
+    """Part of the sky that is made."""
+
+    #: Side of one square around the middle of the exposures, on the official lattice [pixels];
+    #: null makes every official cell that the exposures touch.
+    cutout_pixels: Annotated[int, Field(ge=64)] | None
+
+
+class Coadd(Section):
+    """Level 2 to Level 3."""
+
+    #: Side of the drop over the side of the pixel.
+    pixfrac: Annotated[float, Field(gt=0, le=1)]
+    #: Search for outliers: strict and loose signal-to-noise, and scale of the local derivative.
+    outlier_signal_to_noise: tuple[Positive, Positive]
+    outlier_derivative_scale: tuple[NotNegative, NotNegative]
+
+
+class Detect(Section):
+    """Detection on all bands together."""
+
+    #: Side of the boxes in which the background is measured [pixels].
+    background_box_pixels: Annotated[int, Field(ge=8)]
+    #: Full width at half maximum of the matched kernel [pixels].
+    kernel_fwhm_pixels: Positive
+    #: Significance of a detected pixel of the smoothed image [sigma].
+    threshold_sigma: Positive
+    #: Smallest number of connected pixels.
+    n_pixels: Annotated[int, Field(ge=1)]
+    deblend: bool
+    deblend_contrast: Fraction
+    deblend_levels: Annotated[int, Field(ge=2)]
+
+
+class Measure(Section):
+    """Photometry of every band at the detections."""
+
+    background_box_pixels: Annotated[int, Field(ge=8)]
+
+
+class Report(Section):
+    """Quality of the run against truth and against the reference stars."""
+
+    #: Truth table for Level 1 or telemetry of simulated origin; null where there is none.
+    truth: str | None
+    #: Number of apertures on empty sky.
+    n_sky_apertures: Annotated[int, Field(ge=100)]
+    #: Saturation level of the simulated detector above its pedestal [electrons], to tell which
+    #: true sources cannot be measured.
+    saturation_electrons: Positive
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    #: Name of the run: products are written below ``<results>/<run>``.
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    results: str
+    #: Where data enter: simulated, as telemetry files, or as Level 1 files.
+    source: Literal["simulate", "telemetry", "level1"]
+    level1_folder: str | None
+    telemetry_folder: str | None
+    #: Program number and start of the first exposure (UTC), where the exposure table makes them.
+    program: Annotated[int, Field(ge=1, le=18445)]
+    first_start: str
+    exposures: str | None
+    detectors: Annotated[tuple[str, ...], Field(min_length=1)]
+    #: null reads whole detectors.
+    window: WindowConfig | None
+    references: References
+    reference_stars: ReferenceStars
+    scene: Scene
+    expose: Exposing
+    packetize: Packets
+    calibrate: Calibrate
+    align: Align
+    tile: Tile
+    coadd: Coadd
+    detect: Detect
+    measure: Measure
+    report: Report
+
+    @field_validator("detectors")
+    @classmethod
+    def _known_detectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in DETECTORS:
+                raise ValueError(f"unknown detector {name!r}{_nearest(name, DETECTORS)}; there are WFI01 to WFI18")
+        return value
+
+    @field_validator("window")
+    @classmethod
+    def _whole_channels(cls, value: WindowConfig | None) -> WindowConfig | None:
+        if value is not None:
+            Window(value.x, value.y, value.nx, value.ny)
+        return value
+
+    @property
+    def detector_window(self) -> Window:
+        """The part of every detector that is read."""
+        return Window() if self.window is None else Window(**self.window.model_dump())
+
+
+def load(values: Mapping[str, Any], files: Iterable[str | Path]) -> Config:
+    """Check a configuration.
+
+    Parameters
+    ----------
+    values : mapping
+        All values, overlays merged.
+    files : iterable of paths
+        The files they come from, later ones over earlier ones: faults are reported where they stand.
+
+    Raises
+    ------
+    ConfigError
+        One line a fault: file, key, what was found, what is allowed.
+    """
+    try:
+        config = Config.model_validate(_tuples(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(fault, list(files)) for fault in error.errors())) from None
+    needed = {"level1": "level1_folder", "telemetry": "telemetry_folder", "simulate": "exposures"}[config.source]
+    if getattr(config, needed) is None:
+        raise ConfigError(
+            f"{_origin(('source',), list(files))}: source is {config.source!r}, so '{needed}' must be given, "
+            f"for example on the command line: --config {needed}=PATH"
+        )
+    return config
+
+
+def load_state(folder: str | Path, name: str) -> DetectorState:
+    """Read a detector state from ``<folder>/<name>.yaml``.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, and the key that is missing, unknown or of the wrong kind.
+    """
+    path = Path(folder) / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(other.stem for other in Path(folder).glob("*.yaml"))
+        raise ConfigError(f"{path}: no such detector state{_nearest(name, known)}; there are {', '.join(known)}")
+    values = yaml.safe_load(path.read_text())
+    unknown = sorted(set(values) - set(DetectorState.__dataclass_fields__))
+    if unknown:
+        raise ConfigError(
+            f"{path}: unknown key {unknown[0]!r}{_nearest(unknown[0], DetectorState.__dataclass_fields__)}"
+        )
+    try:
+        return TypeAdapter(DetectorState).validate_python(_tuples(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(fault, [path]) for fault in error.errors())) from None
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def _describe(fault: Any, files: list[str | Path]) -> str:
+    location = fault["loc"]
+    key = ".".join(str(part) for part in location)
+    where = _origin(location, files)
+    if fault["type"] == "extra_forbidden":
+        known = _keys_beside(location)
+        return f"{where}: unknown key '{key}'{_nearest(str(location[-1]), known)}; allowed here: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"{where}: key '{key}' is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    nearest = _nearest(str(fault["input"]), fault.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ").split(", "))
+    return f"{where}: '{key}' is {fault['input']!r}: {message}{nearest}"
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Config
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *get_args(annotation)]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return list(model.model_fields)
+
+
+def _origin(location: tuple[Any, ...], files: list[str | Path]) -> str:
+    """Name the last file that holds the key, or the nearest section above it."""
+    for depth in range(len(location), 0, -1):
+        for file in reversed(files):
+            node: Any = yaml.safe_load(Path(file).read_text()) if Path(file).is_file() else {}
+            for part in location[:depth]:
+                node = node.get(part, ...) if isinstance(node, Mapping) else ...
+            if node is not ...:
+                return str(file)
+    return "configuration"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def section(config: Section) -> str:
+    """Return a section as the JSON that a stage is given."""
+    return json.dumps(config.model_dump(mode="json"), sort_keys=True)

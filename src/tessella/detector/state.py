@@ -1,0 +1,139 @@
+"""What a detector is like at one time: its numbers, and the maps of its pixels drawn from them.
+
+The simulator works with the maps themselves; calibration references are noisy measurements
+of them (`tessella.references.make`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tessella.instrument.performance import read_noise_electrons
+from tessella.models import BORDER, CHANNEL_WIDTH, DETECTOR_SIZE, Window
+from tessella.randomness import generator
+
+
+@dataclass(frozen=True)
+class DetectorState:
+    """The numbers of a detector; scatters are pixel to pixel."""
+
+    #: Electrons of one DN, and its relative scatter.
+    gain_electrons_per_dn: float
+    gain_scatter: float
+    #: Noise of one read [electrons]; None takes the detector's measured median. Relative scatter.
+    read_noise_electrons: float | None
+    read_noise_scatter: float
+    #: Noise of reference pixels over that of the others; None where they carry no signal at all.
+    reference_pixel_noise_ratio: float | None
+    #: Median [electrons / s], its relative scatter, and the share of pixels a thousand times darker still.
+    dark_electrons_per_s: float
+    dark_scatter: float
+    hot_pixel_fraction: float
+    dead_pixel_fraction: float
+    #: Level that is read after the reset, with its scatter [DN].
+    pedestal_dn: float
+    pedestal_scatter_dn: float
+    #: Level at which pixels saturate, with its scatter [DN].
+    saturation_dn: float
+    saturation_scatter_dn: float
+    #: measured = linear - nonlinearity * linear**2 [1 / DN], and its relative scatter.
+    nonlinearity_per_dn: float
+    nonlinearity_scatter: float
+    #: Relative scatter of the response to light.
+    flat_scatter: float
+    #: Share of a pixel's signal that its 3 x 3 neighbourhood shows, rows from the top; sums to 1.
+    ipc_kernel: tuple[tuple[float, float, float], ...]
+    #: Blur of the optical image: pointing jitter, per axis, and diffusion of charge.
+    jitter_mas: float
+    charge_diffusion_um: float
+    #: Drift of each readout channel from read to read [DN].
+    channel_drift_dn: float
+    #: Keys of the maps and of the noise with which the references measure them.
+    maps_seed: int
+    measurement_seed: int
+    #: Relative error with which the references know the response to light.
+    flat_error: float
+
+
+@dataclass(frozen=True)
+class DetectorMaps:
+    """What every pixel of a window of a detector is like; arrays are (ny, nx), border included."""
+
+    window: Window
+    #: [electrons / DN]
+    gain: np.ndarray
+    #: Noise of one read [DN].
+    read_noise: np.ndarray
+    #: [electrons / s]
+    dark: np.ndarray
+    #: [DN]
+    pedestal: np.ndarray
+    saturation: np.ndarray
+    #: [1 / DN]
+    nonlinearity: np.ndarray
+    #: Response to light, mean 1; 0 for dead pixels and in the border.
+    flat: np.ndarray
+    #: True for pixels that do not respond to light, and for those with a very high dark current.
+    is_dead: np.ndarray
+    is_hot: np.ndarray
+
+
+def is_reference(window: Window) -> np.ndarray:
+    """Mark the border of reference pixels of a window, (ny, nx)."""
+    mask = np.ones(window.shape, bool)
+    mask[BORDER:-BORDER, BORDER:-BORDER] = False
+    return mask
+
+
+def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMaps:
+    """Draw the maps of one detector.
+
+    Each block of 128 rows of the whole detector has a draw of its own, so that a window shows
+    the same pixels whatever its size.
+
+    Examples
+    --------
+    >>> # maps = draw_maps(state, "WFI01", Window(1536, 1536, 1024, 1024))
+    """
+    reference = is_reference(window)
+
+    def normal(purpose: str) -> np.ndarray:
+        return _draw(purpose, state.maps_seed, detector, window, np.random.Generator.standard_normal)
+
+    def uniform(purpose: str) -> np.ndarray:
+        return _draw(purpose, state.maps_seed, detector, window, np.random.Generator.random)
+
+    noise_electrons = state.read_noise_electrons
+    if noise_electrons is None:
+        noise_electrons = read_noise_electrons(detector)
+    gain = state.gain_electrons_per_dn * (1 + state.gain_scatter * normal("gain"))
+    read_noise = noise_electrons / state.gain_electrons_per_dn * np.exp(state.read_noise_scatter * normal("read noise"))
+    read_noise[reference] *= state.reference_pixel_noise_ratio or 0.0
+    is_dead = (uniform("dead") < state.dead_pixel_fraction) & ~reference
+    is_hot = (uniform("hot") < state.hot_pixel_fraction) & ~reference & ~is_dead
+    dark = state.dark_electrons_per_s * np.exp(state.dark_scatter * normal("dark"))
+    dark = np.where(is_hot, 1000 * dark, dark)
+    return DetectorMaps(
+        window=window,
+        gain=gain.astype(np.float32),
+        read_noise=read_noise.astype(np.float32),
+        dark=np.where(reference, 0, dark).astype(np.float32),
+        pedestal=(state.pedestal_dn + state.pedestal_scatter_dn * normal("pedestal")).astype(np.float32),
+        saturation=(state.saturation_dn + state.saturation_scatter_dn * normal("saturation")).astype(np.float32),
+        nonlinearity=(state.nonlinearity_per_dn * (1 + state.nonlinearity_scatter * normal("nonlinearity"))).astype(np.float32),
+        flat=np.where(reference | is_dead, 0, 1 + state.flat_scatter * normal("flat")).astype(np.float32),
+        is_dead=is_dead,
+        is_hot=is_hot,
+    )
+
+
+def _draw(
+    purpose: str, seed: int, detector: str, window: Window, method: Callable[..., np.ndarray]
+) -> np.ndarray:
+    first, end = window.y // CHANNEL_WIDTH, (window.y + window.ny) // CHANNEL_WIDTH
+    blocks = [
+        method(generator(purpose, seed, detector, block), (CHANNEL_WIDTH, DETECTOR_SIZE), dtype=np.float32)
+        for block in range(first, end)
+    ]
+    return np.concatenate(blocks)[:, window.x : window.x + window.nx]

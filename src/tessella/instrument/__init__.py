@@ -1,0 +1,1 @@
+"""The instrument's numbers, each in one place, with its source."""

@@ -1,0 +1,85 @@
+"""Filters: names, wavelengths, zero points and backgrounds, from the mission's technical tables (CC0)."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from tessella.instrument.tables import rows
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One imaging filter."""
+
+    #: RAD name, such as ``F158``, and the letter name of older texts, such as ``H158``.
+    name: str
+    letter_name: str
+    #: [um]
+    wavelength_min: float
+    wavelength_max: float
+    wavelength_center: float
+    #: Full width at half maximum of the point-spread function [arcsec].
+    psf_fwhm: float
+    #: Zodiacal light at its minimum and light of the telescope [electrons / s / pixel].
+    zodiacal_rate: float
+    thermal_rate: float
+
+
+_LETTER_NAMES = {
+    "F062": "R062",
+    "F087": "Z087",
+    "F106": "Y106",
+    "F129": "J129",
+    "F158": "H158",
+    "F184": "F184",
+    "F213": "K213",
+    "F146": "W146",
+}
+
+#: Elements that disperse or block: exposures of them end at Level 2.
+NOT_IMAGING = ("GRISM", "PRISM", "DARK")
+
+
+@cache
+def filters() -> dict[str, Filter]:
+    """Return the imaging filters by their RAD names, in the order of the mission's table.
+
+    Examples
+    --------
+    >>> filters()["F158"].letter_name
+    'H158'
+    """
+    zodiacal = {row["filter"]: float(row["rate"]) for row in rows("zodiacal_light.ecsv")}
+    thermal = {row["filter"]: float(row["rate"]) for row in rows("internal_thermal_backgrounds.ecsv")}
+    return {
+        row["filter"]: Filter(
+            name=row["filter"],
+            letter_name=_LETTER_NAMES[row["filter"]],
+            wavelength_min=float(row["wavelength_min"]),
+            wavelength_max=float(row["wavelength_max"]),
+            wavelength_center=float(row["wavelength_center"]),
+            psf_fwhm=float(row["PSF_FWHM"]),
+            zodiacal_rate=zodiacal[row["filter"]],
+            thermal_rate=thermal[row["filter"]],
+        )
+        for row in rows("filter_parameters.ecsv")
+    }
+
+
+@cache
+def ab_zero_point(detector: str, optical_element: str) -> float:
+    """Return the AB magnitude of a source of 1 electron per second.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such detector and element.
+
+    Examples
+    --------
+    >>> round(ab_zero_point("WFI01", "F158"), 3)
+    26.323
+    """
+    for row in rows("Roman_zeropoints_20240301.ecsv"):
+        if (row["detector"], row["element"]) == (detector, optical_element):
+            return float(row["ABMag"])
+    raise KeyError(f"no zero point of {optical_element} on {detector}")

@@ -1,0 +1,25 @@
+"""Measured noise and dark current of the detectors (thermal vacuum test 2, medians; CC0 tables)."""
+
+from functools import cache
+
+from tessella.instrument.tables import rows
+
+
+def _median(table: str, detector: str, column: str) -> float:
+    number = str(int(detector[3:]))
+    for row in rows(table):
+        if row["SCU"] == number:
+            return float(row[column])
+    raise KeyError(f"{table} has no detector {detector}")
+
+
+@cache
+def read_noise_electrons(detector: str) -> float:
+    """Return the noise of a single read [electrons]: that of a difference of two divided by sqrt(2).
+
+    Examples
+    --------
+    >>> round(read_noise_electrons("WFI01"), 2)
+    12.37
+    """
+    return _median("WFI_CDS_Noise_summary.ecsv", detector, "CDS Noise - Median") / 2**0.5

@@ -1,0 +1,57 @@
+"""MultiAccum tables: which reads are averaged into which resultant, and when they happen.
+
+Revision F of the imaging tables (spacetelescope/romanisim, `models/parameters.py`); the
+frame time is that of the same source.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+#: Time between two reads of an imaging exposure [s].
+IMAGING_FRAME_TIME = 3.16247
+
+
+@dataclass(frozen=True)
+class ReadPattern:
+    """One MultiAccum table."""
+
+    number: int
+    name: str
+    #: Number of reads in each resultant; no read is skipped.
+    reads_per_resultant: tuple[int, ...]
+    frame_time: float = IMAGING_FRAME_TIME
+
+    @property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """Reads of each resultant, counted from 1."""
+        last = np.cumsum(self.reads_per_resultant).tolist()
+        return tuple(
+            tuple(range(end - n + 1, end + 1))
+            for end, n in zip(last, self.reads_per_resultant, strict=True)
+        )
+
+    @property
+    def exposure_time(self) -> float:
+        """Time from the reset to the end of the last read [s]."""
+        return sum(self.reads_per_resultant) * self.frame_time
+
+
+_PATTERNS = (
+    ReadPattern(3, "IMG_57_5", (1, 2, 6, 8, 1)),
+    ReadPattern(4, "C2A_IMG_HLWAS", (1, 1, 2, 5, 8, 8, 8, 10, 1)),
+    ReadPattern(5, "IMG_199_12", (1, 1, 2, 6, 6, 6, 6, 6, 8, 10, 10, 1)),
+)
+
+
+@cache
+def read_patterns() -> dict[int, ReadPattern]:
+    """Return the known tables by number.
+
+    Examples
+    --------
+    >>> read_patterns()[3].reads
+    ((1,), (2, 3), (4, 5, 6, 7, 8, 9), (10, 11, 12, 13, 14, 15, 16, 17), (18,))
+    """
+    return {pattern.number: pattern for pattern in _PATTERNS}

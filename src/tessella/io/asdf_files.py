@@ -1,0 +1,115 @@
+"""ASDF files: opened whole or refused, written whole or not at all."""
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asdf
+from asdf.exceptions import ValidationError
+
+from tessella.errors import DataError
+from tessella.io.atomic import replacing
+
+_BLOCK_MAGIC = b"\xd3BLK"
+#: After magic and header size: flags, compression, allocated, used and data size, checksum.
+_BLOCK_HEADER = struct.Struct(">I4sQQQ16s")
+#: How the tree names the block that an array stands in.
+_SOURCE = re.compile(rb"ndarray-[\d.]+>?\s*\{?\s*source: (\d+)")
+
+
+def check_whole(path: str | Path) -> None:
+    """Refuse a file that is missing, is no ASDF file, or ends before its last block does.
+
+    Raises
+    ------
+    DataError
+        Naming the file, what was found and what was expected.
+
+    Examples
+    --------
+    >>> check_whole("absent.asdf")
+    Traceback (most recent call last):
+    tessella.errors.DataError: absent.asdf: no such file
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        if not head.startswith(b"#ASDF"):
+            raise DataError(f"{path}: not an ASDF file (it starts with {head[:8]!r}); expected '#ASDF'")
+        while _BLOCK_MAGIC not in head and (more := file.read(1 << 20)):
+            head += more
+        position = head.find(_BLOCK_MAGIC)
+        if position < 0 and not head.rstrip().endswith(b"..."):
+            raise DataError(f"{path}: truncated in its header: {size} bytes and no end of it; fetch it again")
+        n_needed = 1 + max((int(number) for number in _SOURCE.findall(head[: max(position, 0)])), default=-1)
+        n_blocks = 0
+        while position >= 0 and position < size:
+            file.seek(position)
+            start = file.read(6)
+            if start[:4] != _BLOCK_MAGIC:
+                break
+            header_size = int.from_bytes(start[4:6], "big")
+            header = file.read(header_size)
+            if len(header) < _BLOCK_HEADER.size:
+                raise DataError(f"{path}: truncated in a block header at byte {position}; fetch it again")
+            allocated = _BLOCK_HEADER.unpack(header[: _BLOCK_HEADER.size])[2]
+            position += 6 + header_size + allocated
+            if position > size:
+                raise DataError(
+                    f"{path}: truncated: it has {size} bytes, its blocks need at least {position}; fetch it again"
+                )
+            n_blocks += 1
+    if n_blocks < n_needed:
+        raise DataError(f"{path}: truncated: it has {n_blocks} of at least {n_needed} blocks; fetch it again")
+
+
+@contextmanager
+def open_roman(path: str | Path) -> Iterator[Any]:
+    """Open an ASDF file and give what stands under its key ``roman``.
+
+    Raises
+    ------
+    DataError
+        If the file is not whole, holds no such key, or an array does not agree with its checksum.
+    """
+    check_whole(path)
+    try:
+        with asdf.open(path, lazy_load=True, memmap=False, validate_checksums=True) as file:
+            if "roman" not in file:
+                raise DataError(f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}")
+            yield file["roman"]
+    except ValueError as error:
+        if "checksum" not in str(error):
+            raise
+        raise DataError(f"{path}: damaged: an array does not agree with its checksum; fetch it again") from error
+
+
+def save_model(model: Any, path: str | Path) -> None:
+    """Write a roman_datamodels model, which checks it against its schema, under its final name.
+
+    Raises
+    ------
+    DataError
+        Naming the file and what the schema does not allow.
+    """
+    with replacing(path) as part:
+        try:
+            model.save(part)
+        except ValidationError as error:
+            message = str(error).splitlines()[0]
+            raise DataError(f"{path}: the product does not fit its schema: {message}") from error
+
+
+def plain(node: Any) -> Any:
+    """Copy a metadata tree out of its file, with plain dictionaries and lists."""
+    if isinstance(node, Mapping) or hasattr(node, "items"):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple) or type(node).__name__ in ("LNode", "AsdfListNode"):
+        return [plain(value) for value in node]
+    return node

@@ -1,0 +1,147 @@
+"""Level 1: ramps as the telescope sent them, in official files (`..._uncal.asdf`, ScienceRawModel)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roman_datamodels.datamodels as rdm
+
+from tessella import flags
+from tessella.errors import DataError
+from tessella.instrument.read_patterns import ReadPattern
+from tessella.io.asdf_files import open_roman, plain, save_model
+from tessella.io.exposure_meta import exposure_meta, read_attitude, update
+from tessella.models import CHANNEL_WIDTH, ExposureHeader, Ramp, Window
+
+
+def write_ramp(
+    path: str | Path,
+    ramp: Ramp,
+    header: ExposureHeader,
+    pattern: ReadPattern,
+    provenance: Mapping[str, Any],
+    data_problem: str | None = None,
+) -> None:
+    """Write a Level 1 file that validates against RAD.
+
+    Raises
+    ------
+    DataError
+        If the ramp does not have as many resultants as its read pattern, or the schema refuses it.
+    """
+    if ramp.data.shape[0] != len(pattern.reads):
+        raise DataError(
+            f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has {len(pattern.reads)}"
+        )
+    model = rdm.ScienceRawModel.create_fake_data()
+    update(model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset))
+    model.meta.exposure.data_problem = data_problem
+    model.meta["tessella"] = {**provenance, "window": vars(ramp.window)}
+    model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
+    if ramp.reference_read is not None:
+        model.reference_read, model.reference_amp33 = ramp.reference_read, ramp.reference_amp33
+    save_model(model, path)
+
+
+def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
+    """Read a Level 1 file of any origin.
+
+    Parameters
+    ----------
+    path : path
+    window : Window
+        The part of the detector that the file holds; official files do not say it.
+
+    Returns
+    -------
+    ramp : Ramp
+        Counts as stored, uint16.
+    meta : dict
+        The file's own metadata, to be carried on.
+
+    Raises
+    ------
+    DataError
+        If the file is not whole, or its arrays, window and read pattern contradict each other.
+    """
+    with open_roman(path) as roman:
+        _check_keywords(path, roman)
+        meta = plain(roman["meta"])
+        data = np.asarray(roman["data"])
+        shape = data.shape
+        _check_shape(path, shape, window, meta)
+        optional = {name: np.asarray(roman[name]) for name in ("reference_read", "reference_amp33") if name in roman}
+        resultant_dq = np.asarray(roman["resultantdq"]) if "resultantdq" in roman else np.zeros(shape, np.uint8)
+        amp33 = np.asarray(roman["amp33"])
+    if amp33.shape != (shape[0], shape[1], CHANNEL_WIDTH):
+        raise DataError(f"{path}: amp33 has shape {amp33.shape}, expected {(shape[0], shape[1], CHANNEL_WIDTH)}")
+    instrument, exposure = meta["instrument"], meta["exposure"]
+    ramp = Ramp(
+        detector=str(instrument["detector"]),
+        optical_element=str(instrument["optical_element"]),
+        window=window,
+        data=data,
+        resultant_dq=resultant_dq.astype(np.uint8) & 0xFF,
+        amp33=amp33,
+        read_pattern=tuple(tuple(int(k) for k in reads) for reads in exposure["read_pattern"]),
+        frame_time=float(exposure["frame_time"]),
+        encoding_offset=int(instrument.get("data_encoding_offset") or 0) if optional else 0,
+        guide_window=_guide_window(meta, window),
+        attitude=read_attitude(meta),
+        **optional,
+    )
+    return ramp, meta
+
+
+def lost_fraction(ramp: Ramp) -> float:
+    """Return the share of resultant pixels that were lost on the way."""
+    return float(np.mean((ramp.resultant_dq & flags.DROPOUT) != 0))
+
+
+_KEYWORDS = (
+    "data",
+    "amp33",
+    "meta.exposure.read_pattern",
+    "meta.exposure.frame_time",
+    "meta.instrument.detector",
+    "meta.instrument.optical_element",
+    "meta.guide_star.window_xstart",
+    "meta.wcsinfo.ra_ref",
+)
+
+
+def _check_keywords(path: str | Path, roman: Any) -> None:
+    for keyword in _KEYWORDS:
+        node = roman
+        for part in keyword.split("."):
+            if part not in node:
+                raise DataError(f"{path}: {keyword} is missing; it is required in Level 1")
+            node = node[part]
+
+
+def _check_shape(path: str | Path, shape: tuple[int, ...], window: Window, meta: Mapping[str, Any]) -> None:
+    if len(shape) != 3 or shape[1:] != window.shape:
+        raise DataError(
+            f"{path}: data has shape {shape}, but the configured window has {window.shape} rows and columns; "
+            "set 'window' to the part of the detector that the file holds"
+        )
+    pattern = meta["exposure"]["read_pattern"]
+    if len(pattern) != shape[0]:
+        raise DataError(f"{path}: data has {shape[0]} resultants but meta.exposure.read_pattern {len(pattern)}")
+    last = [reads[-1] if reads else -1 for reads in pattern]
+    if last[0] < 0 or any(b <= a for a, b in zip(last, last[1:], strict=False)):
+        raise DataError(f"{path}: meta.exposure.read_pattern does not increase: {[list(r) for r in pattern]}")
+    held = meta.get("tessella", {}).get("window")
+    if held is not None and Window(**held) != window:
+        raise DataError(f"{path}: it holds the window {held}, but the configured one is {vars(window)}")
+
+
+def _guide_window(meta: Mapping[str, Any], window: Window) -> tuple[int, int, int, int] | None:
+    star = meta["guide_star"]
+    corners = [int(star[f"window_{name}"]) for name in ("xstart", "xstop", "ystart", "ystop")]
+    if min(corners) < 0:
+        return None
+    x = np.clip(np.array(corners[:2]) - window.x, 0, window.nx)
+    y = np.clip(np.array(corners[2:]) - window.y, 0, window.ny)
+    return int(x[0]), int(x[1]), int(y[0]), int(y[1])

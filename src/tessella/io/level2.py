@@ -1,0 +1,160 @@
+"""Level 2: calibrated images in official files (`..._cal.asdf`, ImageModel)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roman_datamodels.datamodels as rdm
+
+from tessella.io.asdf_files import open_roman, plain, save_model
+from tessella.io.exposure_meta import SOFTWARE, read_attitude, update, wcsinfo
+from tessella.models import BORDER, Image, Ramp, Window
+
+_HALF = np.float16
+
+
+def write_image(
+    path: str | Path,
+    image: Image,
+    ramp: Ramp,
+    meta: Mapping[str, Any],
+    status: Mapping[str, str],
+    reference_names: Mapping[str, str],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a Level 2 file that validates against RAD.
+
+    Parameters
+    ----------
+    path : path
+    image : Image
+        NaN where nothing was measured.
+    ramp : Ramp
+        The ramp it was made from, with absolute counts: its border and reference output are archived too.
+    meta : mapping
+        Metadata of the Level 1 file.
+    status : mapping
+        Of each step by its official name: COMPLETE or SKIPPED.
+    reference_names : mapping
+        Name of the file used of each reference type.
+    provenance : mapping
+        How the image was made.
+    """
+    model = rdm.ImageModel.create_fake_data()
+    carried = {key: value for key, value in meta.items() if key not in ("wcs", "photometry", "tessella", "model_type")}
+    update(model.meta, carried)
+    update(model.meta, SOFTWARE)
+    model.meta.filename = Path(path).name
+    model.meta.product_type = "l2"
+    model.meta.visit.setdefault("wfi_acm_z_defocus_size", None)
+    update(model.meta.ref_file, reference_names)
+    update(model.meta.wcsinfo, wcsinfo(image.attitude, image.detector, image.window))
+    model.meta["cal_step"] = {name: status.get(name, "INCOMPLETE") for name in _CAL_STEPS}
+    model.meta["photometry"] = {
+        "conversion_megajanskys": image.conversion_megajanskys,
+        "conversion_megajanskys_uncertainty": image.conversion_uncertainty,
+        "pixel_area": image.pixel_area_sr,
+    }
+    model.meta["statistics"] = _statistics(image)
+    model.meta["wcs"] = image.wcs
+    model.meta["tessella"] = {**provenance, "window": vars(image.window)}
+    _set_arrays(model, image, ramp)
+    save_model(model, path)
+
+
+_CAL_STEPS = (
+    "assign_wcs",
+    "dark",
+    "dark_decay",
+    "dq_init",
+    "flat_field",
+    "flux",
+    "linearity",
+    "outlier_detection",
+    "photom",
+    "source_catalog",
+    "ramp_fit",
+    "refpix",
+    "saturation",
+    "skymatch",
+    "tweakreg",
+    "wfi18_transient",
+)
+
+
+def _statistics(image: Image) -> dict[str, float]:
+    good = np.isfinite(image.data) & ((image.dq & 1) == 0)
+    values = image.data[good] if good.any() else np.array([np.nan])
+    median = float(np.median(values))
+    return {
+        "zodiacal_light": np.nan,
+        "image_median": median,
+        "image_rms": float(np.median(np.abs(values - median))),
+        "good_pixel_fraction": float(good.mean()),
+    }
+
+
+def _set_arrays(model: Any, image: Image, ramp: Ramp) -> None:
+    model.data = image.data.astype(np.float32)
+    model.dq = image.dq
+    model.dq2 = np.zeros_like(image.dq)
+    for name in ("err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo"):
+        with np.errstate(over="ignore"):
+            model[name] = getattr(image, name).astype(_HALF)
+    model.amp33 = ramp.amp33
+    model.border_ref_pix_left = ramp.data[:, :, :BORDER].astype(np.float32)
+    model.border_ref_pix_right = ramp.data[:, :, -BORDER:].astype(np.float32)
+    model.border_ref_pix_bottom = ramp.data[:, :BORDER].astype(np.float32)
+    model.border_ref_pix_top = ramp.data[:, -BORDER:].astype(np.float32)
+    model.dq_border_ref_pix_left = ramp.dq[:, :BORDER]
+    model.dq_border_ref_pix_right = ramp.dq[:, -BORDER:]
+    model.dq_border_ref_pix_bottom = ramp.dq[:BORDER]
+    model.dq_border_ref_pix_top = ramp.dq[-BORDER:]
+    model["jump_indices"] = image.jumps
+
+
+def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
+    """Read a Level 2 file.
+
+    Returns
+    -------
+    image : Image
+        Arrays in double precision; variances as the half-precision numbers of the file.
+    meta : dict
+        ``start_time`` (astropy Time), ``exposure_time`` [s] and ``filename``.
+    """
+    with open_roman(path) as roman:
+        meta = roman["meta"]
+        arrays = {
+            name: np.asarray(roman[name]).astype(np.float64)
+            for name in ("data", "err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo")
+        }
+        ny, nx = arrays["data"].shape
+        held = meta.get("tessella", {}).get("window")
+        window = Window(**dict(held)) if held is not None else Window(0, 0, nx + 2 * BORDER, ny + 2 * BORDER)
+        image = Image(
+            detector=str(meta["instrument"]["detector"]),
+            optical_element=str(meta["instrument"]["optical_element"]),
+            window=window,
+            dq=np.asarray(roman["dq"]),
+            jumps=np.asarray(roman["jump_indices"]),
+            attitude=read_attitude(meta),
+            wcs=meta["wcs"],
+            conversion_megajanskys=float(meta["photometry"]["conversion_megajanskys"]),
+            conversion_uncertainty=float(meta["photometry"]["conversion_megajanskys_uncertainty"]),
+            pixel_area_sr=float(meta["photometry"]["pixel_area"]),
+            **arrays,
+        )
+        kept = {
+            "start_time": meta["exposure"]["start_time"],
+            "exposure_time": float(meta["exposure"]["exposure_time"]),
+            "filename": str(meta["filename"]),
+        }
+    return image, kept
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """Read the metadata of a Level 2 file as plain dictionaries."""
+    with open_roman(path) as roman:
+        return plain(roman["meta"])

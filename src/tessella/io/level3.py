@@ -1,0 +1,132 @@
+"""Level 3: coadds in official files (`..._coadd.asdf`, MosaicModel)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roman_datamodels.datamodels as rdm
+from astropy.time import Time
+
+from tessella.astrometry.gwcs_model import build_tangent_gwcs
+from tessella.astrometry.tangent import pixel_to_sky
+from tessella.io.asdf_files import open_roman, save_model
+from tessella.io.exposure_meta import SOFTWARE, update
+from tessella.models import Lattice, Mosaic
+
+_ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "weight", "context")
+
+
+def write_mosaic(
+    path: str | Path,
+    mosaic: Mosaic,
+    program: int,
+    grouping: str,
+    start_times: Sequence[Time],
+    pixfrac: float,
+    pixel_scale_ratio: float,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a coadd that validates against RAD."""
+    model = rdm.MosaicModel.create_fake_data()
+    times = sorted(start_times)
+    covered = np.isfinite(mosaic.data)
+    values = mosaic.data[covered] if covered.any() else np.array([np.nan])
+    median = float(np.median(values))
+    seconds = mosaic.exposure_time[covered]
+    update(
+        model.meta,
+        {
+            **SOFTWARE,
+            "filename": Path(path).name,
+            "file_date": times[-1],
+            "origin": "STSCI/SOC",
+            "product_type": "l3",
+            "coadd_info": {
+                "time_first": times[0],
+                "time_last": times[-1],
+                "time_mean": Time(np.mean([time.mjd for time in times]), format="mjd"),
+                "exposure_time": float(seconds.mean()) if seconds.size else 0.0,
+                "max_exposure_time": float(seconds.max()) if seconds.size else 0.0,
+            },
+            "instrument": {"name": "WFI", "optical_element": mosaic.optical_element},
+            "observation": {"program": program, "exposure_grouping": grouping},
+            "statistics": {
+                "image_median": median,
+                "image_rms": float(np.median(np.abs(values - median))),
+                "good_pixel_fraction": float(covered.mean()),
+            },
+            "association": {"name": Path(path).stem.rsplit("_", 1)[0] + "_asn"},
+            "cal_step": dict.fromkeys(("flux", "outlier_detection", "skymatch", "resample"), "COMPLETE"),
+            "resample": {
+                "good_bits": "~DO_NOT_USE",
+                "members": list(mosaic.members),
+                "pixel_scale_ratio": pixel_scale_ratio,
+                "pixfrac": pixfrac,
+                "pointings": len(mosaic.members),
+                "weight_type": "ivm",
+            },
+            "wcsinfo": _wcsinfo(mosaic.lattice),
+        },
+    )
+    model.meta["wcs"] = build_tangent_gwcs(mosaic.lattice)
+    model.meta["tessella"] = {**provenance, "lattice": vars(mosaic.lattice), **mosaic.meta}
+    for name in _ARRAYS:
+        values = getattr(mosaic, name)
+        model[name] = values if name == "context" else values.astype(np.float32)
+    model["exposure_time"] = mosaic.exposure_time.astype(np.float32)
+    model["noise_correlation"] = mosaic.noise_correlation.astype(np.float64)
+    save_model(model, path)
+
+
+def _wcsinfo(lattice: Lattice) -> dict[str, Any]:
+    x = np.array([-0.5, lattice.nx - 0.5, lattice.nx - 0.5, -0.5, (lattice.nx - 1) / 2])
+    y = np.array([-0.5, -0.5, lattice.ny - 0.5, lattice.ny - 0.5, (lattice.ny - 1) / 2])
+    ra, dec = pixel_to_sky(lattice, x, y)
+    outline = " ".join(f"{a:.9f} {d:.9f}" for a, d in zip(ra[:4], dec[:4], strict=True))
+    return {
+        "ra_ref": lattice.ra_tangent,
+        "dec_ref": lattice.dec_tangent,
+        "x_ref": lattice.x_tangent,
+        "y_ref": lattice.y_tangent,
+        "pixel_scale_ref": lattice.pixel_scale_arcsec / 3600,
+        "pixel_scale": lattice.pixel_scale_arcsec,
+        "projection": "TAN",
+        "s_region": f"POLYGON ICRS {outline}",
+        "image_shape": [lattice.ny, lattice.nx],
+        "ra": float(ra[4]),
+        "dec": float(dec[4]),
+        "orientation": 0.0,
+        "orientation_ref": 0.0,
+        "skycell_name": lattice.skycell,
+        "rotation_matrix": [[1.0, 0.0], [0.0, 1.0]],
+    }
+
+
+def read_mosaic(path: str | Path) -> Mosaic:
+    """Read a coadd that `write_mosaic` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is not whole.
+    """
+    with open_roman(path) as roman:
+        meta = roman["meta"]
+        own = meta["tessella"]
+        return Mosaic(
+            lattice=Lattice(**dict(own["lattice"])),
+            optical_element=str(meta["instrument"]["optical_element"]),
+            exposure_time=np.asarray(roman["exposure_time"]),
+            noise_correlation=np.asarray(roman["noise_correlation"]),
+            members=tuple(meta["resample"]["members"]),
+            meta={
+                "program": int(meta["observation"]["program"]),
+                "time_first": meta["coadd_info"]["time_first"],
+                "time_last": meta["coadd_info"]["time_last"],
+                "time_mean": meta["coadd_info"]["time_mean"],
+                "exposure_time": float(meta["coadd_info"]["exposure_time"]),
+                "filename": str(meta["filename"]),
+            },
+            **{name: np.asarray(roman[name]) for name in _ARRAYS},
+        )

@@ -1,0 +1,217 @@
+"""Calibration references as files of RAD's reference schemas."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roman_datamodels.datamodels as rdm
+from astropy.time import Time
+
+from tessella.errors import DataError
+from tessella.io.asdf_files import open_roman, save_model
+from tessella.io.exposure_meta import update
+from tessella.models import BORDER, Reference, Window
+from tessella.psf.effective import EffectivePsf
+
+_MODELS = {
+    "mask": rdm.MaskRefModel,
+    "saturation": rdm.SaturationRefModel,
+    "linearity": rdm.LinearityRefModel,
+    "readnoise": rdm.ReadnoiseRefModel,
+    "gain": rdm.GainRefModel,
+    "dark": rdm.DarkRefModel,
+    "flat": rdm.FlatRefModel,
+    "photom": rdm.WfiImgPhotomRefModel,
+    "apcorr": rdm.ApcorrRefModel,
+    "epsf": rdm.EpsfRefModel,
+}
+#: Types whose arrays cover the pixels that see light only.
+_ACTIVE_ONLY = ("flat",)
+_TABLES = {"photom": "phot_table", "apcorr": "data"}
+_COLLECTING_AREA_M2 = 3.757
+
+
+def _start(reftype: str, detector: str, useafter: str, description: str, optical_element: str | None) -> Any:
+    model = _MODELS[reftype].create_fake_data()
+    update(
+        model.meta,
+        {
+            "pedigree": "SIMULATION",
+            "description": description,
+            "author": "tessella",
+            "useafter": Time(useafter, scale="utc", format="isot"),
+            "origin": "STSCI/SOC",
+            "telescope": "ROMAN",
+            "instrument": {"name": "WFI", "detector": detector},
+        },
+    )
+    if optical_element is not None and "optical_element" in model.meta.instrument:
+        model.meta.instrument.optical_element = optical_element
+    return model
+
+
+def write_maps(
+    path: str | Path,
+    reftype: str,
+    arrays: Mapping[str, np.ndarray],
+    window: Window,
+    detector: str,
+    useafter: str,
+    description: str,
+    optical_element: str | None = None,
+) -> None:
+    """Write a reference that is made of maps of pixels; the window they cover is recorded."""
+    model = _start(reftype, detector, useafter, description, optical_element)
+    for name, values in arrays.items():
+        model[name] = values
+    model.meta["tessella"] = {"window": vars(window)}
+    save_model(model, path)
+
+
+def write_photometry(
+    path: str | Path, rows: Mapping[str, Mapping[str, float]], detector: str, useafter: str, description: str
+) -> None:
+    """Write the zero points of a detector; effective areas are not known here and are NaN."""
+    model = _start("photom", detector, useafter, description, None)
+    unknown = np.full(1, np.nan, np.float32)
+    model["phot_table"] = {
+        element: {**row, "collecting_area": _COLLECTING_AREA_M2, "wavelength": unknown, "effective_area": unknown}
+        for element, row in rows.items()
+    }
+    save_model(model, path)
+
+
+def write_encircled_energy(
+    path: str | Path,
+    radii_arcsec: np.ndarray,
+    fractions: Mapping[str, np.ndarray],
+    detector: str,
+    useafter: str,
+    description: str,
+) -> None:
+    """Write the encircled energies of point sources, by filter, as an aperture-correction reference."""
+    model = _start("apcorr", detector, useafter, description, None)
+    model["data"] = {
+        element: {
+            "ap_corrections": 1 / np.asarray(values, float),
+            "ee_fractions": np.asarray(values, float),
+            "ee_radii": np.asarray(radii_arcsec, float),
+            "sky_background_rin": 2.4,
+            "sky_background_rout": 2.8,
+        }
+        for element, values in fractions.items()
+    }
+    save_model(model, path)
+
+
+def write_effective_psf(
+    path: str | Path,
+    stamp: np.ndarray,
+    oversample: int,
+    position: tuple[float, float],
+    jitter_mas: float,
+    detector: str,
+    optical_element: str,
+    useafter: str,
+    description: str,
+) -> None:
+    """Write an effective point-spread function of one position as an `epsf` reference.
+
+    Parameters
+    ----------
+    stamp : ndarray of shape (n, n)
+        Share of the flux that a pixel at this offset from the star shows, sampled `oversample`
+        times a pixel.
+    position : tuple of float
+        x, y in the 4088 frame.
+    """
+    model = _start("epsf", detector, useafter, description, optical_element)
+    update(
+        model.meta,
+        {
+            "oversample": oversample,
+            "spectral_type": ["G2V"],
+            "defocus": [0],
+            "pixel_x": [position[0]],
+            "pixel_y": [position[1]],
+            "jitter_major": jitter_mas,
+            "jitter_minor": jitter_mas,
+            "jitter_position_angle": 0.0,
+        },
+    )
+    model["psf"] = stamp.astype(np.float32)[None, None, None]
+    save_model(model, path)
+
+
+def read_effective_psf(path: str | Path) -> EffectivePsf:
+    """Read an `epsf` reference: the first stamp, in focus and of the first spectral type."""
+    with open_roman(path) as roman:
+        return EffectivePsf(np.asarray(roman["psf"])[0, 0, 0].astype(float), int(roman["meta"]["oversample"]))
+
+
+def read_encircled_energy(path: str | Path, optical_element: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read radii [arcsec] and encircled energies of one filter from an `apcorr` reference.
+
+    Raises
+    ------
+    DataError
+        If the file does not hold the filter.
+    """
+    with open_roman(path) as roman:
+        table = roman["data"]
+        if optical_element not in table or table[optical_element]["ee_fractions"] is None:
+            raise DataError(f"{path}: no encircled energies of {optical_element}; it holds {', '.join(table)}")
+        row = table[optical_element]
+        return np.asarray(row["ee_radii"], float), np.asarray(row["ee_fractions"], float)
+
+
+def read_references(selection: str | Path, reftypes: Iterable[str], window: Window) -> dict[str, Reference]:
+    """Read the references that a selection names, cut to a window.
+
+    Parameters
+    ----------
+    selection : path
+        JSON file of the rule `select_references`.
+    reftypes : iterable of str
+        Types that are wanted.
+    window : Window
+        Of the exposure.
+
+    Raises
+    ------
+    DataError
+        If the selection has no file of a type, or a file does not cover the window.
+    """
+    files = json.loads(Path(selection).read_text())["files"]
+    chosen = {}
+    for reftype in reftypes:
+        if reftype not in files:
+            raise DataError(f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}")
+        chosen[reftype] = _read_reference(Path(files[reftype]["path"]), reftype, window)
+    return chosen
+
+
+def _read_reference(path: Path, reftype: str, window: Window) -> Reference:
+    with open_roman(path) as roman:
+        if reftype in _TABLES:
+            values = {str(key): dict(row) for key, row in roman[_TABLES[reftype]].items()}
+            return Reference(reftype, path.name, {}, values)
+        held = roman["meta"].get("tessella", {}).get("window")
+        covered = Window(**dict(held)) if held is not None else Window()
+        arrays = {
+            name: _cut(np.asarray(values), path, covered, window, reftype in _ACTIVE_ONLY)
+            for name, values in roman.items()
+            if name != "meta"
+        }
+    return Reference(reftype, path.name, arrays)
+
+
+def _cut(values: np.ndarray, path: Path, covered: Window, window: Window, active_only: bool) -> np.ndarray:
+    border = 2 * BORDER if active_only else 0
+    x, y = window.x - covered.x, window.y - covered.y
+    part = values[..., y : y + window.ny - border, x : x + window.nx - border]
+    if min(x, y) < 0 or part.shape[-2:] != (window.ny - border, window.nx - border):
+        raise DataError(f"{path}: it covers the window {vars(covered)}, not the exposure's {vars(window)}")
+    return np.ascontiguousarray(part)

@@ -1,0 +1,56 @@
+"""Final WCS of detector images in official files (`..._wcs.asdf`, WfiWcsModel)."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import roman_datamodels.datamodels as rdm
+
+from tessella.astrometry.alignment import Alignment
+from tessella.astrometry.gwcs_model import build_gwcs
+from tessella.io.asdf_files import open_roman, save_model
+from tessella.io.exposure_meta import update, wcsinfo
+from tessella.models import BORDER, Image
+
+
+def write_wcs(
+    path: str | Path, image: Image, meta: Mapping[str, Any], alignment: Alignment, provenance: Mapping[str, Any]
+) -> None:
+    """Write the final WCS of an image, for its own pixels and for those of its Level 1 file.
+
+    Parameters
+    ----------
+    path : path
+    image : Image
+        Its own attitude is that of the spacecraft.
+    meta : mapping
+        Metadata of the Level 2 file, carried on.
+    alignment : Alignment
+        Its attitude is the final one; its status says whether it differs.
+    provenance : mapping
+    """
+    model = rdm.WfiWcsModel.create_fake_data()
+    update(model.meta, {key: meta[key] for key in model.meta if key in meta and key not in ("model_type", "filename")})
+    model.meta.filename = Path(path).name
+    update(model.meta.wcsinfo, wcsinfo(alignment.attitude, image.detector, image.window))
+    model.meta["wcs_fit_results"] = {
+        "status": alignment.status,
+        "n_matched": alignment.n_matched,
+        "n_used": alignment.n_used,
+        "rms_mas": alignment.rms_mas,
+        "shift_v2_arcsec": alignment.shift_v2,
+        "shift_v3_arcsec": alignment.shift_v3,
+        "turn_arcsec": alignment.turn_arcsec,
+    }
+    model.meta["tessella"] = dict(provenance)
+    final = build_gwcs(alignment.attitude, image.detector, image.window)
+    final.name = "FIT-LVL2-GAIA" if alignment.is_aligned else "POINTING"
+    model["wcs_l2"] = final
+    model["wcs_l1"] = build_gwcs(alignment.attitude, image.detector, image.window, BORDER)
+    save_model(model, path)
+
+
+def read_wcs(path: str | Path) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Read the final transformation of a Level 2 image and what became of its alignment."""
+    with open_roman(path) as roman:
+        return roman["wcs_l2"], dict(roman["meta"]["wcs_fit_results"])

@@ -1,0 +1,280 @@
+"""What the stages hand to each other: frozen dataclasses of arrays, free of files and formats.
+
+Images are indexed ``[y, x]``, ramps ``[resultant, y, x]``. A *window* is the part of a
+detector that was read; the outer four rows and columns of it are reference pixels.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+#: Width of the border of reference pixels on every side [pixels].
+BORDER = 4
+#: Side of the detector, reference pixels included [pixels].
+DETECTOR_SIZE = 4096
+#: Width of a readout channel [pixels]; windows start and end on channel edges.
+CHANNEL_WIDTH = 128
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a detector that was read, in pixels of the 4096 x 4096 frame."""
+
+    #: First column and row.
+    x: int = 0
+    y: int = 0
+    #: Number of columns and rows, reference border included.
+    nx: int = DETECTOR_SIZE
+    ny: int = DETECTOR_SIZE
+
+    def __post_init__(self) -> None:
+        for name, value in (("x", self.x), ("y", self.y), ("nx", self.nx), ("ny", self.ny)):
+            if value < 0 or value % CHANNEL_WIDTH:
+                raise ValueError(
+                    f"window: {name} is {value}; it must be a multiple of {CHANNEL_WIDTH}, at least 0"
+                )
+        if self.nx == 0 or self.ny == 0:
+            raise ValueError("window: it has no pixels; nx and ny must be at least 128")
+        if self.x + self.nx > DETECTOR_SIZE or self.y + self.ny > DETECTOR_SIZE:
+            raise ValueError(
+                f"window: {self.nx} x {self.ny} pixels from ({self.x}, {self.y}) "
+                f"leave the {DETECTOR_SIZE} x {DETECTOR_SIZE} detector"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, reference border included."""
+        return self.ny, self.nx
+
+    @property
+    def active_shape(self) -> tuple[int, int]:
+        """Rows and columns that see light; pixel (0, 0) of it is pixel (y, x) of the 4088 frame."""
+        return self.ny - 2 * BORDER, self.nx - 2 * BORDER
+
+
+@dataclass(frozen=True, order=True)
+class ExposureKey:
+    """The seven numbers that name an exposure."""
+
+    program: int
+    execution_plan: int
+    pass_number: int
+    segment: int
+    observation: int
+    visit: int
+    exposure: int
+
+    @property
+    def visit_id(self) -> str:
+        """The 19 digits of the visit."""
+        return (
+            f"{self.program:05d}{self.execution_plan:02d}{self.pass_number:03d}"
+            f"{self.segment:03d}{self.observation:03d}{self.visit:03d}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The stem of the exposure's file names.
+
+        Examples
+        --------
+        >>> ExposureKey(1, 1, 1, 1, 1, 1, 1).name
+        'r0000101001001001001_0001'
+        """
+        return f"r{self.visit_id}_{self.exposure:04d}"
+
+    @property
+    def seed(self) -> tuple[int, ...]:
+        """Numbers that key random draws to this exposure."""
+        return (
+            self.program,
+            self.execution_plan,
+            self.pass_number,
+            self.segment,
+            self.observation,
+            self.visit,
+            self.exposure,
+        )
+
+
+@dataclass(frozen=True)
+class Attitude:
+    """Where one aperture points: its reference point (v2, v3) stands at (ra, dec) with the given roll."""
+
+    ra_ref: float
+    dec_ref: float
+    #: Position angle of the V3 axis at the reference point, east of north [deg].
+    roll_ref: float
+    #: Reference point in the telescope frame [arcsec].
+    v2_ref: float
+    v3_ref: float
+
+
+@dataclass(frozen=True)
+class ExposureHeader:
+    """What is known of an exposure besides its pixels."""
+
+    key: ExposureKey
+    #: RAD name, such as ``F158``.
+    optical_element: str
+    ma_table_number: int
+    #: Start of the first science read, UTC, ISO 8601.
+    start_time: str
+    #: RAD exposure type.
+    exposure_type: str
+    #: Direction of the telescope's boresight as the spacecraft reports it [deg].
+    ra_v1: float
+    dec_v1: float
+    pa_v3: float
+    #: Where the centre of the instrument was told to point [deg].
+    target_ra: float
+    target_dec: float
+    pa_aperture: float
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What one detector sends to the ground for one exposure, as unsigned 16-bit numbers."""
+
+    detector: str
+    window: Window
+    #: (n_resultants, ny, nx): resultant - reference read + encoding offset [DN].
+    data: np.ndarray
+    #: (n_resultants, ny, 128): the reference output, encoded in the same way [DN].
+    amp33: np.ndarray
+    #: (ny, nx) and (ny, 128): the reference read, as it was measured [DN].
+    reference_read: np.ndarray
+    reference_amp33: np.ndarray
+    #: Added on board to keep differences positive [DN].
+    encoding_offset: int
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """One detector of one exposure: Level 1 with the state that calibration adds to it."""
+
+    detector: str
+    optical_element: str
+    window: Window
+    #: (n_resultants, ny, nx) [DN]; uint16 as stored, float32 once decoded.
+    data: np.ndarray
+    #: (n_resultants, ny, nx) uint8: flags of single resultants.
+    resultant_dq: np.ndarray
+    #: (n_resultants, ny, 128) [DN].
+    amp33: np.ndarray
+    #: Reads of each resultant, counted from 1.
+    read_pattern: tuple[tuple[int, ...], ...]
+    #: Time between reads [s].
+    frame_time: float
+    #: (ny, nx) and (ny, 128) [DN]; None where no reference read was subtracted on board.
+    reference_read: np.ndarray | None = None
+    reference_amp33: np.ndarray | None = None
+    #: Added on board [DN]; 0 where there is no reference read.
+    encoding_offset: int = 0
+    #: (ny, nx) uint32; None until the first calibration step.
+    dq: np.ndarray | None = None
+    #: x start, x stop, y start, y stop of the guide window in pixels of `data`; None where there is none.
+    guide_window: tuple[int, int, int, int] | None = None
+    #: Where the telescope is believed to have pointed.
+    attitude: Attitude | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """A calibrated detector image of (ny, nx) active pixels; NaN where nothing was measured."""
+
+    detector: str
+    optical_element: str
+    window: Window
+    #: Slope [DN / s].
+    data: np.ndarray
+    #: uint32 flags.
+    dq: np.ndarray
+    #: Total uncertainty and its parts [DN / s] and [(DN / s)^2].
+    err: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    var_flat: np.ndarray
+    #: Chi-squared of the slope fit.
+    chisq: np.ndarray
+    #: Slope with uniform weights minus slope with optimal weights [DN / s].
+    dumo: np.ndarray
+    #: (n, 3) int16: resultant, y, x of every jump that was found.
+    jumps: np.ndarray
+    #: Where the telescope is believed to have pointed, and the gwcs object that follows from it.
+    attitude: Attitude | None = None
+    wcs: Any = None
+    #: Surface brightness of 1 DN / s [MJy / sr], its uncertainty, and the nominal pixel [sr].
+    conversion_megajanskys: float = np.nan
+    conversion_uncertainty: float = np.nan
+    pixel_area_sr: float = np.nan
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One calibration reference, cut to the window of the exposure."""
+
+    #: RAD type in lower case, such as ``dark``, and the name of the file.
+    reftype: str
+    filename: str
+    arrays: dict[str, np.ndarray]
+    #: Tables and numbers that are not arrays.
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A rectangle of the pixel lattice of one projection region: a tangent plane, x to the east, y to the north.
+
+    Pixel (0, 0) is the centre of the first pixel; neighbouring rectangles of one region
+    differ by whole pixels.
+    """
+
+    #: Tangent point of the region [deg].
+    ra_tangent: float
+    dec_tangent: float
+    #: Tangent point in pixels of this rectangle.
+    x_tangent: float
+    y_tangent: float
+    #: Side of a pixel at the tangent point [arcsec].
+    pixel_scale_arcsec: float
+    nx: int
+    ny: int
+    #: Official name of the sky cell that holds the centre of the rectangle, and its region's number.
+    skycell: str = ""
+    region: int = -1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.ny, self.nx
+
+    @property
+    def pixel_area_sr(self) -> float:
+        """Solid angle of a pixel [sr]."""
+        return (self.pixel_scale_arcsec * np.pi / 648000) ** 2
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A coadd of one tile and one filter, (ny, nx); NaN where no exposure contributes."""
+
+    lattice: Lattice
+    optical_element: str
+    #: Surface brightness and its uncertainty [MJy / sr]; the parts of its variance [(MJy / sr)^2].
+    data: np.ndarray
+    err: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    #: Sum of weights; 0 where no exposure contributes.
+    weight: np.ndarray
+    #: (n_planes, ny, nx) uint32: bit k of plane j is set where input 32 j + k contributes.
+    context: np.ndarray
+    #: Exposure time of each pixel [s].
+    exposure_time: np.ndarray
+    #: (2 n + 1, 2 n + 1): correlation of the noise of two pixels by their offset; 1 in the middle.
+    noise_correlation: np.ndarray
+    #: Stems of the input images, in the order of the context bits.
+    members: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)

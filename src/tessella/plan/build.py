@@ -1,0 +1,206 @@
+"""The plan of a run: all that is known before the first job, as data for the rules.
+
+It is a pure function of the configuration, the exposure table and the table of references;
+where files are given, of what their headers say. It is kept in a file, so that the many times a
+workflow is parsed cost next to nothing.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tessella.astrometry.tangent import pixel_to_sky
+from tessella.astrometry.wcs import attitude_of
+from tessella.config import Config
+from tessella.errors import DataError
+from tessella.models import ExposureKey, Lattice
+from tessella.plan.exposures import PlannedExposure, read_exposures
+from tessella.plan.selection import read_reference_table, select, selection_id
+from tessella.plan.tiles import plan_tiles
+
+#: Types of references that some stage needs; a test holds them against the recipe.
+REFERENCE_TYPES = ("mask", "saturation", "linearity", "gain", "readnoise", "dark", "photom", "flat", "epsf", "apcorr")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The references of one detector in one kind of exposure."""
+
+    detector: str
+    element: str
+    #: Reference type to path; relative paths are below the run's folder of references.
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PlannedTile:
+    """A tile with its detector images, by filter, in the order in which they are added."""
+
+    lattice: dict[str, Any]
+    members: dict[str, list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the rules need to know."""
+
+    exposures: dict[str, PlannedExposure]
+    tiles: dict[str, PlannedTile]
+    selections: dict[str, Selection]
+    #: ``<exposure> <detector>`` to the name of its selection.
+    selected: dict[str, str]
+
+    @property
+    def program(self) -> int:
+        """Program number of the run's products: the smallest among its exposures."""
+        return min(exposure.key.program for exposure in self.exposures.values())
+
+    def lattice(self, tile: str) -> Lattice:
+        """Return the lattice of a tile."""
+        return Lattice(**self.tiles[tile].lattice)
+
+
+def find_file(path: str, base: str | Path) -> Path:
+    """Return a configured path: as seen from the working directory, else from the workflow's own folder."""
+    return Path(path) if Path(path).exists() else Path(base) / path
+
+
+def _files_given(config: Config) -> list[Path]:
+    folder = {"level1": config.level1_folder, "telemetry": config.telemetry_folder}[config.source]
+    pattern = {"level1": "*_uncal.asdf", "telemetry": "*.l0"}[config.source]
+    key = f"{config.source}_folder"
+    if not Path(str(folder)).is_dir():
+        raise DataError(f"{key}: no such folder: {folder}; name the folder that holds your {pattern} files")
+    files = sorted(Path(str(folder)).glob(pattern))
+    if not files:
+        raise DataError(f"{key}: no {pattern} file in {folder}")
+    return files
+
+
+def _key(config: Config, base: str | Path) -> str:
+    """Hash of everything that the plan depends on."""
+    parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS)]
+    if config.source == "simulate":
+        parts.append(find_file(str(config.exposures), base).read_text())
+    else:
+        parts.append([(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files_given(config)])
+    parts.append(find_file(config.references.table, base).read_text())
+    sources = sorted([*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")])
+    parts.append([source.read_text() for source in sources])
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_PLAN_SECTIONS = {"source", "program", "first_start", "detectors", "window", "references", "tile"}
+
+
+def make_plan(config: Config, base: str | Path) -> Plan:
+    """Make the plan anew.
+
+    Raises
+    ------
+    DataError
+        If a table or a file is not as it must be; it is named.
+    """
+    if config.source == "simulate":
+        table = find_file(str(config.exposures), base)
+        exposures = _with_attitudes(read_exposures(table, config.program, config.first_start), config)
+    else:
+        exposures = _from_files(config)
+    rows = read_reference_table(find_file(config.references.table, base))
+    selections: dict[str, Selection] = {}
+    selected: dict[str, str] = {}
+    for exposure in exposures:
+        for detector in exposure.detectors:
+            files = select(rows, REFERENCE_TYPES, detector, exposure)
+            name = selection_id(files, detector, exposure.element)
+            selections[name] = Selection(detector, exposure.element, files)
+            selected[f"{exposure.name} {detector}"] = name
+    tiles = {
+        tile.name: PlannedTile(vars(tile.lattice), {k: [list(pair) for pair in v] for k, v in tile.members.items()})
+        for tile in plan_tiles(exposures, config.detector_window, config.tile.cutout_pixels)
+    }
+    return Plan({exposure.name: exposure for exposure in exposures}, tiles, selections, selected)
+
+
+def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[PlannedExposure]:
+    def attitudes(exposure: PlannedExposure) -> dict[str, tuple[float, ...]]:
+        return {
+            detector: tuple(vars(attitude_of(detector, exposure.ra, exposure.dec, exposure.pa)).values())
+            for detector in config.detectors
+        }
+
+    return [replace(exposure, detectors=attitudes(exposure)) for exposure in exposures]
+
+
+def _from_files(config: Config) -> list[PlannedExposure]:
+    """Take the inventory of the given files in a process of its own: reading them needs heavy libraries."""
+    files = [str(file) for file in _files_given(config)]
+    command = [sys.executable, "-m", "tessella.io.inventory", config.source, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
+    found = [_exposure(entry) for entry in json.loads(done.stdout)]
+    wanted = [
+        replace(exposure, detectors={d: a for d, a in exposure.detectors.items() if d in config.detectors})
+        for exposure in found
+    ]
+    wanted = [exposure for exposure in wanted if exposure.detectors]
+    if not wanted:
+        raise DataError(f"the given files hold no exposure of the configured detectors {', '.join(config.detectors)}")
+    if config.source == "telemetry":
+        return _with_attitudes(wanted, config)
+    return wanted
+
+
+def _exposure(entry: dict[str, Any]) -> PlannedExposure:
+    return PlannedExposure(
+        **{
+            **entry,
+            "key": ExposureKey(**entry["key"]),
+            "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
+            "telemetry": tuple(entry["telemetry"]),
+        }
+    )
+
+
+def load_plan(config: Config, base: str | Path) -> Plan:
+    """Return the plan of a run, from its file where nothing it depends on has changed.
+
+    Parameters
+    ----------
+    config : Config
+    base : path
+        Folder of the workflow, against which shipped files are named.
+    """
+    path = Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
+    if not path.is_file():
+        plan = make_plan(config, base)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(plan), indent=1))
+        part.replace(path)
+    kept = json.loads(path.read_text())
+    return Plan(
+        exposures={name: _exposure(entry) for name, entry in kept["exposures"].items()},
+        tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},
+        selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
+        selected=kept["selected"],
+    )
+
+
+def middle_of_tiles(plan: Plan) -> tuple[float, float]:
+    """Return right ascension and declination [deg] of the middle of all tiles."""
+    directions = []
+    for tile in plan.tiles:
+        lattice = plan.lattice(tile)
+        ra, dec = pixel_to_sky(lattice, np.float64((lattice.nx - 1) / 2), np.float64((lattice.ny - 1) / 2))
+        a, d = np.radians(float(ra)), np.radians(float(dec))
+        directions.append((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+    x, y, z = np.mean(directions, axis=0)
+    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))

@@ -1,0 +1,69 @@
+"""One detector of one exposure from its Level 1 file to its Level 2 file."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tessella import flags
+from tessella.io.level1 import lost_fraction, read_ramp
+from tessella.io.level2 import write_image
+from tessella.io.provenance import provenance, sha256
+from tessella.io.references import read_references
+from tessella.io.verdict import Verdict
+from tessella.models import Image, Ramp, Window
+from tessella.recipe import LEVEL2_STEPS, Step, apply, initialize_quality, level2_references
+
+#: An image with fewer good pixels than this share is degraded.
+_GOOD_SHARE = 0.5
+log = logging.getLogger(__name__)
+
+
+def calibrate_detector(
+    ramp_path: Path, selection: Path, image_path: Path, window: Window, options: dict[str, Any]
+) -> Verdict:
+    """Calibrate one detector and write its image.
+
+    Parameters
+    ----------
+    ramp_path, selection : path
+        Level 1 file and the file of its selected references.
+    image_path : path
+        Level 2 file to write.
+    window : Window
+        The part of the detector that the file holds.
+    options : dict
+        Section ``calibrate`` of the configuration.
+
+    Returns
+    -------
+    Verdict
+        ``failed`` where no pixel has a slope: the product is valid and all its pixels are flagged.
+    """
+    ramp, meta = read_ramp(ramp_path, window)
+    references = read_references(selection, level2_references(), window)
+    ran: list[Step] = []
+    image = apply(LEVEL2_STEPS, ramp, references, options, ran.append)
+    status = {step.status: "COMPLETE" if step in ran else "SKIPPED" for step in LEVEL2_STEPS}
+    origin = provenance(
+        "calibrate_exposure",
+        options,
+        [ramp_path, selection],
+        steps=[step.name for step in ran],
+    )
+    used = {reftype: reference.filename for reftype, reference in references.items()}
+    write_image(image_path, image, initialize_quality(ramp, references), meta, status, used, origin)
+    outcome, reason = _judge(image, ramp)
+    log.info("%s: %s %s", image_path.name, outcome, reason)
+    return Verdict(image.detector, outcome, reason, image_path.name, sha256(image_path))
+
+
+def _judge(image: Image, ramp: Ramp) -> tuple[str, str]:
+    good = float(np.mean((image.dq & flags.DO_NOT_USE) == 0))
+    lost = lost_fraction(ramp)
+    if good == 0:
+        return "failed", "no pixel has a slope"
+    if good < _GOOD_SHARE:
+        return "degraded", f"only {good:.0%} of the pixels are good"
+    return "ok", f"{good:.2%} of the pixels good, {lost:.3%} of the counts lost"

@@ -1,0 +1,89 @@
+"""The references of one detector in one state, made and written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
+from tessella.detector.state import DetectorState, draw_maps
+from tessella.errors import DataError
+from tessella.instrument.optical_elements import filters
+from tessella.io.references import write_effective_psf, write_encircled_energy, write_maps, write_photometry
+from tessella.models import BORDER, Window
+from tessella.psf.encircled import encircled_energy
+from tessella.psf.model import effective_psf, optical_psf
+from tessella.references.make import measure_flat, measure_maps, photometry_row
+
+_OVERSAMPLE = 4
+#: Radii at which encircled energies are tabulated [arcsec].
+_RADII_ARCSEC = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4, 3.2])
+
+
+def write_references(
+    paths: Sequence[Path],
+    state: DetectorState,
+    state_name: str,
+    detector: str,
+    window: Window,
+    useafter: str,
+    pixfrac: float,
+) -> None:
+    """Make and write the references that the paths name.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+        Named ``<detector>_<type>[_<element>].asdf``.
+    state : DetectorState
+    state_name : str
+        For the description.
+    detector : str
+        RAD name.
+    window : Window
+        The part of the detector that they cover.
+    useafter : str
+        Date from which they hold.
+    pixfrac : float
+        Drop of the coadds that the encircled energies are for.
+
+    Raises
+    ------
+    DataError
+        If a path asks for a type that cannot be made.
+    """
+    maps = draw_maps(state, detector, window)
+    measured = measure_maps(state, maps, detector)
+    about = (detector, useafter, f"made by tessella from the detector state '{state_name}'")
+    center = (window.x + (window.nx - 2 * BORDER - 1) / 2, window.y + (window.ny - 2 * BORDER - 1) / 2)
+    kernel = np.array(state.ipc_kernel)
+    elements = {path.stem.split("_")[2].upper() for path in paths if path.stem.count("_") == 2}
+
+    def optics(element: str):  # noqa: ANN202
+        return optical_psf(detector, element, *center, state.jitter_mas, state.charge_diffusion_um)
+
+    for path in paths:
+        reftype, _, element = path.stem.partition("_")[2].upper().partition("_")
+        reftype = reftype.lower()
+        if reftype in measured:
+            write_maps(path, reftype, measured[reftype], window, *about)
+        elif reftype == "flat":
+            flat = measure_flat(state, maps, detector, element)
+            write_maps(path, reftype, flat, window, *about, optical_element=element)
+        elif reftype == "photom":
+            rows = {name: photometry_row(state, detector, name) for name in filters()}
+            write_photometry(path, rows, *about)
+        elif reftype == "apcorr":
+            pixel = np.sqrt(nominal_pixel_area_arcsec2(detector))
+            energies = {
+                name: encircled_energy(optics(name), kernel, _RADII_ARCSEC, pixfrac, detector_pixel_arcsec=pixel)
+                for name in sorted(elements)
+            }
+            write_encircled_energy(path, _RADII_ARCSEC, energies, *about)
+        elif reftype == "epsf":
+            stamp = effective_psf(optics(element), kernel, _OVERSAMPLE)
+            write_effective_psf(
+                path, stamp, _OVERSAMPLE, center, state.jitter_mas, detector, element, useafter, about[2]
+            )
+        else:
+            raise DataError(f"{path}: references of type {reftype!r} cannot be made; list a file of your own instead")

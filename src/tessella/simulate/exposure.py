@@ -1,0 +1,153 @@
+"""One detector's exposure, from light to the numbers that are sent to the ground."""
+
+import numpy as np
+
+from tessella.detector.cosmic_rays import draw_cosmic_rays
+from tessella.detector.ipc import couple_pixels
+from tessella.detector.linearity import apply_nonlinearity
+from tessella.detector.readout import (
+    AMP33_CHANNEL,
+    Accumulator,
+    convert,
+    drift_of_channels,
+    encode,
+    offsets_of_columns,
+)
+from tessella.detector.saturation import clip_at_saturation
+from tessella.detector.state import DetectorMaps, DetectorState, is_reference
+from tessella.instrument.read_patterns import ReadPattern
+from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, Readout
+from tessella.randomness import generator
+
+_ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
+# ASSUME: a well holds half again the charge at which its counts saturate; beyond, light is lost.
+_WELL_OVER_SATURATION = 1.5
+
+
+def expose(
+    rate: np.ndarray,
+    maps: DetectorMaps,
+    state: DetectorState,
+    pattern: ReadPattern,
+    detector: str,
+    key: ExposureKey,
+    seed: int,
+    encoding_offset: int,
+    with_cosmic_rays: bool = True,
+) -> Readout:
+    """Read a detector while light falls on it.
+
+    The reference read is taken at the reset, read k after k frame times. Between two reads
+    photons and dark current arrive as Poisson numbers and cosmic rays pass; a read shows the
+    charge so far through capacitance, gain, nonlinearity and saturation, with the drift of its
+    channel and its own noise, rounded down. On board the reads of a resultant are averaged,
+    rounded down, and sent as differences from the reference read.
+
+    Parameters
+    ----------
+    rate : ndarray of shape (ny - 8, nx - 8)
+        Light on the active pixels for a response of 1 [electrons / s].
+    maps : DetectorMaps
+        What each pixel of the window is like, (ny, nx).
+    state : DetectorState
+        Capacitance and drift; where `reference_pixel_noise_ratio` is None, the border and the
+        reference output read exactly 0.
+    pattern : ReadPattern
+        Reads of each resultant.
+    detector : str
+        RAD name.
+    key : ExposureKey
+        Keys the random draws, with `detector` and `seed`.
+    seed : int
+        Of the whole simulation.
+    encoding_offset : int
+        Added to the differences on board [DN].
+    with_cosmic_rays : bool
+        False leaves them out.
+
+    Returns
+    -------
+    Readout
+
+    Raises
+    ------
+    ValueError
+        If `rate` does not fit the window, or is negative or not finite somewhere.
+
+    Examples
+    --------
+    >>> # readout = expose(rate, maps, state, read_patterns()[3], "WFI01", key, 1, 4000)
+    """
+    _check(rate, maps)
+    numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
+    light = np.zeros(maps.window.shape)
+    light[_ACTIVE] = rate
+    electrons_per_read = (light * maps.flat + maps.dark) * pattern.frame_time
+    n_reads = sum(pattern.reads_per_resultant)
+    drift = drift_of_channels(
+        n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
+    )
+    charge = np.zeros(maps.window.shape, np.float32)
+    reference = _read(charge, drift[0], maps, state, generator("read noise", *numbers, 0))
+    memory, memory33 = Accumulator(reference[0].shape), Accumulator(reference[1].shape)
+    data, amp33 = [], []
+    last_reads = {reads[-1] for reads in pattern.reads}
+    for read in range(1, n_reads + 1):
+        charge += generator("electrons", *numbers, read).poisson(electrons_per_read)
+        if with_cosmic_rays:
+            rng = generator("cosmic rays", *numbers, read)
+            charge[_ACTIVE] += draw_cosmic_rays(rate.shape, pattern.frame_time, rng)
+        image, image33 = _read(
+            charge, drift[read], maps, state, generator("read noise", *numbers, read)
+        )
+        memory.add(image)
+        memory33.add(image33)
+        if read in last_reads:
+            data.append(encode(memory.average(), reference[0], encoding_offset))
+            amp33.append(encode(memory33.average(), reference[1], encoding_offset))
+    return Readout(
+        detector=detector,
+        window=maps.window,
+        data=np.stack(data),
+        amp33=np.stack(amp33),
+        reference_read=reference[0].astype(np.uint16),
+        reference_amp33=reference[1].astype(np.uint16),
+        encoding_offset=encoding_offset,
+    )
+
+
+def _check(rate: np.ndarray, maps: DetectorMaps) -> None:
+    if rate.shape != maps.window.active_shape:
+        raise ValueError(
+            f"rate: its shape is {rate.shape}, "
+            f"the window's active pixels are {maps.window.active_shape}"
+        )
+    if not (rate >= 0).all():
+        raise ValueError(
+            "rate: it must be finite and at least 0 everywhere; light is missing somewhere"
+        )
+
+
+def _read(
+    charge: np.ndarray,
+    drift: np.ndarray,
+    maps: DetectorMaps,
+    state: DetectorState,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read a window (ny, nx) and the reference output (ny, 128) once [DN]."""
+    noise = rng.standard_normal(charge.shape, np.float32)
+    noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
+    shown = np.zeros_like(charge)
+    held = np.minimum(charge, _WELL_OVER_SATURATION * maps.saturation * maps.gain)
+    # Reference pixels hold no charge and are not coupled to those that do.
+    shown[_ACTIVE] = couple_pixels(held[_ACTIVE], np.array(state.ipc_kernel))
+    counts = apply_nonlinearity(maps.pedestal + shown / maps.gain, maps.nonlinearity)
+    counts = clip_at_saturation(counts, maps.saturation)
+    counts += offsets_of_columns(drift, maps.window) + maps.read_noise * noise
+    border = is_reference(maps.window)
+    if state.reference_pixel_noise_ratio is None:
+        counts[border] = 0
+        return convert(counts), np.zeros(noise33.shape, np.int32)
+    level33 = np.float32(state.pedestal_dn) + drift[AMP33_CHANNEL]
+    return convert(counts), convert(level33 + np.median(maps.read_noise[border]) * noise33)

@@ -1,0 +1,124 @@
+"""One detector of one exposure of a known sky: geometry, light and readout put together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_pixel_area
+from tessella.astrometry.wcs import detector_to_sky, sky_to_detector
+from tessella.detector.state import DetectorState, draw_maps
+from tessella.instrument.read_patterns import read_patterns
+from tessella.models import Attitude, ExposureHeader, Readout, Window
+from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
+from tessella.simulate.exposure import expose
+from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
+from tessella.simulate.pointing import true_attitude
+
+#: Sources so far outside a window still light up its edge [pixels].
+_MARGIN = 220
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What holds for all exposures of a simulation."""
+
+    #: Zodiacal light over its minimum.
+    zodiacal_factor: float
+    #: Error of the pointing, per axis, and of the roll [arcsec].
+    pointing_error_arcsec: float
+    roll_error_arcsec: float
+    #: Added on board to differences from the reference read [DN].
+    encoding_offset: int
+    #: False leaves cosmic rays out.
+    cosmic_rays: bool
+    seed: int
+
+
+def observe(
+    truth: np.ndarray,
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+) -> Readout:
+    """Observe a sky with one detector.
+
+    Parameters
+    ----------
+    truth : structured ndarray
+        Sources at the exposure's epoch, with the columns of `tessella.simulate.scene.truth_dtype`.
+    header : ExposureHeader
+        As the spacecraft sends it; the pixels see the true pointing.
+    detector : str
+        RAD name.
+    window : Window
+        Part of the detector that is read.
+    state : DetectorState
+        What the detector is like.
+    conditions : Conditions
+        What holds for all exposures.
+
+    Returns
+    -------
+    Readout
+    """
+    element = header.optical_element
+    attitude = true_attitude(
+        detector,
+        header,
+        conditions.pointing_error_arcsec,
+        conditions.roll_error_arcsec,
+        conditions.seed,
+    )
+    sources = sources_on(truth, attitude, detector, window, element)
+    jacobian = pixels_per_arcsec(attitude, detector, window)
+    light = rate_image(
+        sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
+    )
+    area_ratio = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
+    area_ratio = area_ratio * relative_pixel_area(detector, window)
+    light += sky_rate(element, conditions.zodiacal_factor, area_ratio)
+    return expose(
+        np.maximum(light, 0.0),
+        draw_maps(state, detector, window),
+        state,
+        read_patterns()[header.ma_table_number],
+        detector,
+        header.key,
+        conditions.seed,
+        conditions.encoding_offset,
+        conditions.cosmic_rays,
+    )
+
+
+def sources_on(
+    truth: np.ndarray, attitude: Attitude, detector: str, window: Window, optical_element: str
+) -> Sources:
+    """Place the sources of a truth table on a window; those too far outside are left out."""
+    x, y = sky_to_detector(attitude, detector, truth["ra"], truth["dec"])
+    x, y = x - window.x, y - window.y
+    ny, nx = window.active_shape
+    near = (x > -_MARGIN) & (x < nx + _MARGIN) & (y > -_MARGIN) & (y < ny + _MARGIN)
+    rows = truth[near]
+    return Sources(
+        x=x[near],
+        y=y[near],
+        rate=rows[optical_element] * electrons_per_maggy(detector, optical_element),
+        sersic=np.where(rows["type"] == "SER", rows["n"], -1.0),
+        half_light_radius=rows["half_light_radius"],
+        pa=rows["pa"],
+        ba=rows["ba"],
+    )
+
+
+def pixels_per_arcsec(attitude: Attitude, detector: str, window: Window) -> np.ndarray:
+    """Return ``d(x, y) / d(east, north)`` in the middle of a window, (2, 2) [pixels / arcsec]."""
+    ny, nx = window.active_shape
+    middle = np.array([window.x + (nx - 1) / 2, window.y + (ny - 1) / 2])
+    ra, dec = detector_to_sky(attitude, detector, *middle)
+    # Steps of an arcsecond: parallel and great circle part by 3e-5 of them at declination 85.
+    east = np.array([1.0, 0.0]) / 3600 / np.cos(np.radians(dec))
+    north = np.array([0.0, 1.0]) / 3600
+    x, y = sky_to_detector(attitude, detector, ra + east, dec + north)
+    return np.array([x - middle[0], y - middle[1]])

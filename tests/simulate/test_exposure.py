@@ -1,0 +1,186 @@
+"""A simulated exposure: its noise, its rates and its quiet border are those that went in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tessella.detector.encoding import decode
+from tessella.detector.state import DetectorState, draw_maps, is_reference
+from tessella.instrument.read_patterns import read_patterns
+from tessella.models import ExposureKey, Window
+from tessella.simulate.exposure import expose
+
+KERNEL = np.array([[0.21, 1.66, 0.22], [1.88, 91.59, 1.87], [0.21, 1.62, 0.20]])
+KERNEL /= KERNEL.sum()
+#: A plain detector: linear, without cosmic rays, drift, dark current, hot and dead pixels.
+STATE = DetectorState(
+    gain_electrons_per_dn=2.0,
+    gain_scatter=0.0,
+    read_noise_electrons=10.0,
+    read_noise_scatter=0.0,
+    reference_pixel_noise_ratio=0.8,
+    dark_electrons_per_s=0.0,
+    dark_scatter=0.0,
+    hot_pixel_fraction=0.0,
+    dead_pixel_fraction=0.0,
+    pedestal_dn=5000.0,
+    pedestal_scatter_dn=0.0,
+    saturation_dn=55000.0,
+    saturation_scatter_dn=0.0,
+    nonlinearity_per_dn=0.0,
+    nonlinearity_scatter=0.0,
+    flat_scatter=0.0,
+    ipc_kernel=tuple(map(tuple, KERNEL)),
+    jitter_mas=8.0,
+    charge_diffusion_um=2.94,
+    channel_drift_dn=0.0,
+    maps_seed=1,
+    measurement_seed=2,
+    flat_error=0.0,
+)
+WINDOW = Window(256, 128, 256, 256)
+ACTIVE = np.s_[4:-4, 4:-4]
+BORDER = is_reference(WINDOW)
+KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
+PATTERN = read_patterns()[3]
+N_ACTIVE = 248 * 248
+
+
+def run(rate=0.0, state=STATE, key=KEY, detector="WFI01", cosmic_rays=False):
+    light = np.broadcast_to(np.asarray(rate, float), WINDOW.active_shape)
+    maps = draw_maps(state, detector, WINDOW)
+    return expose(light, maps, state, PATTERN, detector, key, 7, 4000, with_cosmic_rays=cosmic_rays)
+
+
+def absolute(readout):
+    return decode(readout.data, readout.reference_read, readout.encoding_offset)
+
+
+def test_noise_of_reads_is_that_of_the_maps():
+    readout = run()
+    last, reference = absolute(readout)[-1], readout.reference_read.astype(float)
+    # 5 DN of noise and 1/12 of rounding; 61504 pixels know a deviation to 0.3 %: four times that.
+    expected = np.sqrt(5.0**2 + 1 / 12)
+    assert last[ACTIVE].std() == pytest.approx(expected, rel=0.012)
+    assert reference[ACTIVE].std() == pytest.approx(expected, rel=0.012)
+    # 4032 border pixels: 1.1 %, four times.
+    assert last[BORDER].std() == pytest.approx(np.sqrt(4.0**2 + 1 / 12), rel=0.045)
+    # The reference output has the border's noise.
+    assert readout.reference_amp33.std() == pytest.approx(np.sqrt(4.0**2 + 1 / 12), rel=0.03)
+
+
+def test_averages_are_quieter_by_the_root_of_their_reads():
+    # Third resultant: 6 reads.
+    deviation = absolute(run())[2][ACTIVE].std()
+    assert deviation == pytest.approx(np.sqrt((25 + 1 / 12) / 6 + 1 / 12), rel=0.012)
+
+
+def test_rates_come_back():
+    rate = 20.0
+    data = absolute(run(rate))
+    for resultant, reads in zip(data, PATTERN.reads, strict=True):
+        n = len(reads)
+        expected = 5000 + rate / 2 * np.mean(reads) * PATTERN.frame_time - 0.5 - 0.5 * (n - 1) / n
+        # Poisson noise of up to 1200 electrons and read noise, over 248 pixels a side; four times.
+        noise = np.sqrt(rate * reads[-1] * PATTERN.frame_time / 4 + 25)
+        assert resultant[ACTIVE].mean() == pytest.approx(
+            expected, abs=4 * noise / np.sqrt(N_ACTIVE) + 1e-3
+        )
+
+
+def test_variance_of_counts_is_that_of_photons_shared_by_capacitance():
+    rate = 100.0
+    data = absolute(run(rate))
+    electrons = rate * 18 * PATTERN.frame_time
+    expected = electrons / 4 * (KERNEL**2).sum() + 25 + 1 / 12
+    # Relative error of a variance: sqrt(2 / n) = 0.6 %, four times.
+    assert data[-1][ACTIVE].var() == pytest.approx(expected, rel=0.025)
+
+
+def test_border_without_signal_is_exactly_zero():
+    state = replace(STATE, reference_pixel_noise_ratio=None, channel_drift_dn=3.0)
+    readout = run(5.0, state)
+    assert (readout.reference_read[BORDER] == 0).all()
+    assert (absolute(readout)[:, BORDER] == 0).all()
+    assert (readout.reference_amp33 == 0).all()
+    assert (readout.amp33 == 4000).all()
+
+
+def test_reference_pixels_see_no_light():
+    level = absolute(run(1000.0))[-1][BORDER].mean()
+    # Pedestal less half a count; 4 DN over 4032 pixels, four times.
+    assert level == pytest.approx(4999.5, abs=0.25)
+
+
+def test_channel_drift_is_shared_by_its_reference_pixels():
+    data = absolute(run(0.0, replace(STATE, channel_drift_dn=20.0)))
+    for channel in (np.s_[:128], np.s_[128:]):
+        columns = data[-1][:, channel]
+        light, dark = columns[4:-4].mean(), columns[np.r_[0:4, 252:256]].mean()
+        # 1024 reference pixels of 4 DN: 0.13, four times.
+        assert light == pytest.approx(dark, abs=0.5)
+    assert abs(data[-1][:, :128].mean() - data[-1][:, 128:].mean()) > 1
+
+
+def test_nonlinear_detector_falls_short_by_its_square():
+    state = replace(STATE, nonlinearity_per_dn=1e-6)
+    linear, bent = (
+        absolute(run(1000.0))[-1][ACTIVE].mean(),
+        absolute(run(1000.0, state))[-1][ACTIVE].mean(),
+    )
+    assert linear - bent == pytest.approx(1e-6 * (linear + 0.5) ** 2, rel=1e-3)
+
+
+def test_bright_pixel_saturates_and_stays_there():
+    rate = np.zeros(WINDOW.active_shape)
+    rate[100, 100] = 1e7
+    data = absolute(run(rate, replace(STATE, nonlinearity_per_dn=1e-6)))
+    # 1.02 of the saturation level, with the noise of a read.
+    assert (np.abs(data[:, 104, 104] - 1.02 * 55000) < 50).all()
+    # Its neighbours see a share of a full well, not of all the light.
+    assert data[-1, 104, 105] < 5000 + 0.03 * 1.5 * 55000
+
+
+def test_flat_and_dead_pixels_scale_the_light():
+    state = replace(STATE, dead_pixel_fraction=0.05, ipc_kernel=((0, 0, 0), (0, 1, 0), (0, 0, 0)))
+    maps = draw_maps(state, "WFI01", WINDOW)
+    data = absolute(run(500.0, state))
+    assert maps.is_dead.sum() > 1000
+    assert abs(data[-1][maps.is_dead].mean() - 4999.5) < 1
+
+
+def test_cosmic_rays_raise_all_later_resultants():
+    quiet, hit = absolute(run()), absolute(run(cosmic_rays=True))
+    jumped = (hit[1] - quiet[1])[ACTIVE] > 200
+    assert jumped.any()
+    assert ((hit[4] - quiet[4])[ACTIVE][jumped] > 150).all()
+
+
+def test_same_key_same_numbers():
+    first, second = run(3.0, cosmic_rays=True), run(3.0, cosmic_rays=True)
+    np.testing.assert_array_equal(first.data, second.data)
+    np.testing.assert_array_equal(first.amp33, second.amp33)
+
+
+@pytest.mark.parametrize("change", [{"key": replace(KEY, exposure=2)}, {"detector": "WFI02"}])
+def test_other_exposure_other_noise(change):
+    difference = absolute(run())[-1] - absolute(run(**change))[-1]
+    # Independent noises of 5 DN.
+    assert difference[ACTIVE].std() == pytest.approx(np.sqrt(2 * (25 + 1 / 12)), rel=0.012)
+
+
+def test_shapes_and_types_are_those_of_the_telemetry():
+    readout = run()
+    assert readout.data.shape == (5, 256, 256)
+    assert readout.amp33.shape == (5, 256, 128)
+    assert readout.reference_read.shape == (256, 256)
+    planes = (readout.data, readout.amp33, readout.reference_read, readout.reference_amp33)
+    assert {plane.dtype for plane in planes} == {np.dtype(np.uint16)}
+
+
+def test_light_that_is_missing_is_refused():
+    rate = np.zeros(WINDOW.active_shape)
+    rate[3, 3] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        run(rate)

@@ -1,0 +1,44 @@
+"""A star of known flux and place appears with that flux in that pixel."""
+
+import numpy as np
+import pytest
+from test_exposure import STATE, absolute
+
+from tessella.astrometry.wcs import detector_to_sky
+from tessella.models import ExposureKey, Window
+from tessella.simulate.image import electrons_per_maggy
+from tessella.simulate.observation import Conditions, observe, pixels_per_arcsec
+from tessella.simulate.pointing import planned_header, true_attitude
+from tessella.simulate.scene import truth_dtype
+
+WINDOW = Window(1920, 1920, 128, 128)
+CONDITIONS = Conditions(1.5, 0.3, 20.0, 4000, 5)
+HEADER = planned_header(
+    ExposureKey(1, 1, 1, 1, 1, 1, 1), "F158", 3, "2027-03-01T00:00:00", 12.0, 85.0, 0.0
+)
+
+
+def test_star_is_found_where_the_true_pointing_puts_it():
+    attitude = true_attitude("WFI01", HEADER, 0.3, 20.0, 5)
+    truth = np.zeros(1, truth_dtype())
+    ra, dec = detector_to_sky(attitude, "WFI01", 1920 + 60.0, 1920 + 50.0)
+    truth["ra"], truth["dec"], truth["n"], truth["type"], truth["ba"] = ra, dec, -1, "PSF", 1
+    rate = 1000.0
+    truth["F158"] = rate / electrons_per_maggy("WFI01", "F158")
+    data = absolute(observe(truth, HEADER, "WFI01", WINDOW, STATE, CONDITIONS))
+    time = 17 * 3.16247
+    slope = (data[-1] - data[0])[4:-4, 4:-4] * 2 / time
+    box = slope[35:66, 45:76] - np.median(slope)
+    assert np.unravel_index(box.argmax(), box.shape) == (15, 15)
+    # 93 % of the light lies in 31 pixels; noise of 961 pixels: 0.3 electron / s each, 10 in all;
+    # a cosmic ray of 3000 electrons in the box would add 55.
+    assert box.sum() == pytest.approx(930, rel=0.1)
+
+
+def test_local_scale_is_that_of_the_detector():
+    attitude = true_attitude("WFI01", HEADER, 0.0, 0.0, 5)
+    matrix = pixels_per_arcsec(attitude, "WFI01", WINDOW)
+    # Nominal pixel of 0.10932 x 0.10640 arcsec with distortion.
+    assert 1 / np.sqrt(abs(np.linalg.det(matrix))) == pytest.approx(0.109, rel=0.02)
+    # East is left of north, as on the sky.
+    assert np.linalg.det(matrix) < 0

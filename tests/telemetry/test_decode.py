@@ -1,0 +1,275 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tessella.telemetry.decode import decode
+from tessella.telemetry.encode import packetize
+from tessella.telemetry.faults import damage
+from tessella.telemetry.inventory import inventory
+from tessella.telemetry.packets import (
+    ATTITUDE,
+    HEADER,
+    HOUSEKEEPING,
+    IDLE,
+    identification,
+    seal,
+    unpack_primary,
+)
+
+PLANES = ("data", "amp33", "reference_read", "reference_amp33")
+
+
+@pytest.fixture(scope="module")
+def packets(header, readouts):
+    return packetize(header, readouts)
+
+
+def apid(packet: bytes) -> int:
+    return unpack_primary(packet).apid
+
+
+def head(packet: bytes) -> np.ndarray:
+    return np.frombuffer(packet, HEADER, 1)
+
+
+def changed(packet: bytes, payload: bytes | None = None, **fields) -> bytes:
+    """Return a sound packet with other fields or another payload."""
+    header = head(packet).copy()
+    for name, value in fields.items():
+        header[name] = value
+    return seal(header, [packet[HEADER.itemsize : -2] if payload is None else payload])[0]
+
+
+def decode_one(header, *streams):
+    exposures, ledger = decode(streams)
+    ledger.check()
+    assert set(exposures) == {header.key}
+    return exposures[header.key], ledger
+
+
+def assert_same_exposure(one, other):
+    assert one.header == other.header
+    assert list(one.readouts) == list(other.readouts)
+    for detector in one.readouts:
+        for name in PLANES:
+            for part in ("readouts", "received"):
+                a, b = (getattr(getattr(x, part)[detector], name) for x in (one, other))
+                assert np.array_equal(a, b)
+
+
+def assert_received_pixels_are_those_sent(exposure, readouts):
+    for sent in readouts:
+        readout, received = exposure.readouts[sent.detector], exposure.received[sent.detector]
+        for name in PLANES:
+            arrived = getattr(received, name)
+            assert np.array_equal(getattr(readout, name)[arrived], getattr(sent, name)[arrived])
+
+
+def test_undamaged_exposure_comes_back_bit_for_bit(header, readouts, packets):
+    exposure, ledger = decode_one(header, b"".join(packets))
+    assert exposure.header == header
+    assert exposure.problems == ()
+    for sent in readouts:
+        got = exposure.readouts[sent.detector]
+        assert (got.window, got.encoding_offset) == (sent.window, sent.encoding_offset)
+        for name in PLANES:
+            assert np.array_equal(getattr(got, name), getattr(sent, name))
+            assert getattr(exposure.received[sent.detector], name).all()
+    # 3 planes; 128 rows of 2 parts, 128 rows, and twice 128 rows of the reference output.
+    assert ledger.expected_rows == ledger.filled_rows == 3 * 128 * (2 + 1 + 2)
+    assert (ledger.idle, ledger.used) == (2, len(packets) - 2)
+
+
+def test_dropped_packet_is_filled_with_the_offset_and_counted_in_rows(header, readouts, packets):
+    lost = next(i for i, p in enumerate(packets) if apid(p) == 0x112 and head(p)["resultant"] == 1)
+    exposure, ledger = decode_one(header, b"".join(packets[:lost] + packets[lost + 1 :]))
+    missing = ~exposure.received["WFI18"].data
+    assert (missing.sum(), ledger.missing_rows) == (8 * 128, 8)
+    assert missing[1, :8].all()
+    assert (exposure.readouts["WFI18"].data[missing] == 4000).all()
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_numbers_of_faults_come_out_of_the_ledger(header, readouts, packets):
+    rng = np.random.default_rng(11)
+    damaged = damage(packets, rng, drop=7, duplicate=5, corrupt=3)
+    exposure, ledger = decode_one(header, b"".join(damaged))
+    assert ledger.received == len(damaged)
+    assert (ledger.duplicate, ledger.n_rejected, ledger.conflicting) == (5, 3, 0)
+    assert ledger.used == len(packets) - 7 - 3 - ledger.idle
+    assert ledger.missing_rows > 0
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_order_repetition_and_division_into_files_do_not_matter(header, packets):
+    expected, _ = decode_one(header, b"".join(packets))
+    shuffled = [packets[i] for i in np.random.default_rng(5).permutation(len(packets))]
+    half = len(shuffled) // 2
+    streams = [b"".join(shuffled[half - 40 :]), b"".join(shuffled[: half + 40])]
+    exposure, ledger = decode_one(header, *streams, streams[0])
+    assert_same_exposure(exposure, expected)
+    assert ledger.missing_rows == 0
+    assert ledger.used == len(packets) - 2
+    assert ledger.conflicting == 0
+
+
+def test_rest_of_a_truncated_file_completes_the_exposure(header, packets):
+    data = b"".join(packets)
+    cut = len(data) // 2
+    expected, _ = decode_one(header, data)
+    _, ledger = decode_one(header, data[:cut])
+    assert ledger.missing_rows > 0
+    both, ledger = decode_one(header, data[:cut], data[cut - 5000 :])
+    assert ledger.missing_rows == 0
+    assert_same_exposure(both, expected)
+
+
+def test_later_of_two_contradicting_packets_counts_and_is_reported(header, readouts, packets):
+    i = next(i for i, p in enumerate(packets) if apid(p) == 0x101 and head(p)["resultant"] == 0)
+    other = changed(packets[i], payload=bytes(len(packets[i]) - HEADER.itemsize - 2))
+    for late, value in ((other, 0), (packets[i], readouts[0].data[0, 0, 0])):
+        early = packets[i] if late is other else other
+        stream = [*packets[:i], early, *packets[i + 1 :], late]
+        exposure, ledger = decode_one(header, b"".join(stream))
+        assert exposure.readouts["WFI01"].data[0, 0, 0] == value
+        assert (ledger.duplicate, ledger.conflicting) == (1, 1)
+        assert "contradicted" in exposure.problems[0]
+
+
+def test_sequence_counts_are_not_trusted(header, readouts, packets):
+    renumbered = [changed(p, sequence=0) for p in packets if apid(p) != IDLE]
+    exposure, ledger = decode_one(header, b"".join(renumbered))
+    assert ledger.missing_rows == 0
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_exposures_in_one_stream_are_kept_apart(header, readouts, packets):
+    other = replace(header, key=replace(header.key, exposure=43), optical_element="F106")
+    mixed = [p for pair in zip(packets, packetize(other, readouts), strict=True) for p in pair]
+    exposures, ledger = decode([b"".join(mixed)])
+    ledger.check()
+    assert [e.header for e in exposures.values()] == [header, other]
+    assert ledger.received == 2 * len(packets)
+    alone, part = decode([b"".join(mixed)], only=other.key)
+    part.check()
+    assert set(alone) == {other.key}
+    assert part.received == len(packets) + 2
+    assert_same_exposure(alone[other.key], exposures[other.key])
+
+
+def test_packets_of_other_kinds_are_unknown_and_of_other_formats_rejected(header, packets):
+    science = next(p for p in packets if apid(p) == 0x101)
+    strange = [
+        changed(science, identification=identification(0x321)),
+        changed(science, format_version=9),
+        changed(science, sca=2),
+        changed(science, codec=1),
+        changed(science, first_row=0),
+        changed(science, columns=1000),
+        changed(science, resultant=2),
+        changed(science, payload=b"short"),
+        changed(science, exposure=1),
+    ]
+    _, ledger = decode_one(header, b"".join(packets + strange))
+    assert ledger.unknown == 1
+    assert ledger.rejected == {
+        "not in our format": 3,
+        "contradicts the housekeeping": 4,
+        "no housekeeping for it": 1,
+    }
+    assert ledger.missing_rows == 0
+
+
+def test_one_sample_of_housekeeping_is_enough(header, packets):
+    for sample in (0, 1):
+        kept = [
+            p
+            for p in packets
+            if apid(p) not in (HOUSEKEEPING, ATTITUDE) or head(p)["resultant"] == sample
+        ]
+        exposure, ledger = decode_one(header, b"".join(kept))
+        assert exposure.header == header
+        assert ledger.missing_rows == 0
+
+
+def test_missing_attitude_is_nan_and_a_problem(header, packets):
+    exposure, _ = decode_one(header, b"".join(p for p in packets if apid(p) != ATTITUDE))
+    assert np.isnan(exposure.header.ra_v1)
+    assert exposure.problems == ("no attitude was received",)
+    assert replace(exposure.header, ra_v1=0, dec_v1=0, pa_v3=0) == replace(
+        header, ra_v1=0, dec_v1=0, pa_v3=0
+    )
+
+
+def test_detector_that_fell_silent_is_all_missing(header, packets):
+    kept = [p for p in packets if apid(p) not in (0x112, 0x132)]
+    exposure, ledger = decode_one(header, b"".join(kept))
+    assert not exposure.received["WFI18"].data.any()
+    assert ledger.missing_rows == 3 * 2 * 128
+    assert exposure.problems == ("WFI18: no pixels were received",)
+
+
+def test_missing_row_of_the_reference_read_is_a_problem(header, packets):
+    lost = next(i for i, p in enumerate(packets) if apid(p) == 0x101)
+    assert head(packets[lost])["resultant"] == 0xFFFF
+    exposure, _ = decode_one(header, b"".join(packets[:lost] + packets[lost + 1 :]))
+    assert exposure.problems == ("WFI01: rows of the reference read missing: 1",)
+
+
+def test_no_exposure_without_housekeeping_but_the_ledger_balances(packets):
+    exposures, ledger = decode([b"".join(p for p in packets if apid(p) != HOUSEKEEPING)])
+    ledger.check()
+    assert exposures == {}
+    assert ledger.used == 0
+
+
+def test_inventory_lists_exposures_without_pixels(header, readouts, packets):
+    (announced,) = inventory([b"noise" + b"".join(packets)])
+    assert announced.header == header
+    assert {d: s.window for d, s in announced.detectors.items()} == {
+        r.detector: r.window for r in readouts
+    }
+    assert inventory([]) == []
+
+
+@st.composite
+def damages(draw):
+    kind = draw(st.sampled_from(["cut", "flip", "insert", "repeat", "overwrite"]))
+    return kind, draw(st.floats(0, 1)), draw(st.integers(1, 6000)), draw(st.integers(0, 2**32 - 1))
+
+
+def apply(data: bytes, fault) -> bytes:
+    kind, where, size, seed = fault
+    start = int(where * len(data))
+    noise = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
+    part = data[start : start + size]
+    middle = {
+        "cut": b"",
+        "flip": bytes([part[0] ^ (1 << seed % 8)]) + part[1:] if part else b"",
+        "insert": noise + part,
+        "repeat": part + part,
+        "overwrite": noise[: len(part)],
+    }[kind]
+    return data[:start] + middle + data[start + size :]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(damages(), min_size=1, max_size=5))
+def test_any_damage_leaves_a_balanced_ledger_and_no_wrong_pixel(header, readouts, packets, faults):
+    data = b"".join(packets)
+    for fault in faults:
+        data = apply(data, fault)
+    exposures, ledger = decode([data])
+    ledger.check()
+    for exposure in exposures.values():
+        assert exposure.header.key == header.key
+        assert_received_pixels_are_those_sent(
+            exposure, [r for r in readouts if r.detector in exposure.readouts]
+        )
+    housekeeping_lost = {"no housekeeping for it", "contradicts the housekeeping"}
+    if not housekeeping_lost & set(ledger.rejected):
+        whole = sum(packet in data for packet in packets if apid(packet) != IDLE)
+        assert ledger.used == whole

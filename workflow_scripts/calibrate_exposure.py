@@ -1,0 +1,26 @@
+"""Level 1 -> Level 2: calibrate all detectors of one exposure."""
+
+from tessella.stage import stage_arguments
+
+
+def main(argv=None):
+    """Calibrate each detector; data that cannot be calibrated are a verdict, faults of the program are errors."""
+    args = stage_arguments(
+        __doc__, argv, "options", "window:json", "workers:int", "ramps*", "selections*", "images*", "verdict"
+    )
+    from tessella.run.calibrate import calibrate_detector
+    from tessella.io.verdict import write_verdict
+    from tessella.parallel import each
+    from tessella.models import Window
+
+    window = Window(**args.window)
+    tasks = [
+        (ramp, selection, image, window, args.options)
+        for ramp, selection, image in zip(args.ramps, args.selections, args.images, strict=True)
+    ]
+    verdicts = each(calibrate_detector, tasks, args.workers)
+    write_verdict(args.verdict, verdicts, args.options["minimum_detectors"])
+
+
+if __name__ == "__main__":
+    main()

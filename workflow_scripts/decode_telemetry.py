@@ -1,0 +1,31 @@
+"""Level 0 -> readouts: decode one exposure from the telemetry files that hold it."""
+
+from tessella.stage import stage_arguments
+
+
+def main(argv=None):
+    """Find the exposure, decode it, check the ledger, write both."""
+    args = stage_arguments(__doc__, argv, "options", "exposure", "telemetry*", "readouts", "ledger")
+    from tessella.errors import DataError
+    from tessella.io.level0 import read_level0, write_ledger, write_readouts
+    from tessella.telemetry.decode import decode
+    from tessella.telemetry.inventory import inventory
+
+    streams = [read_level0(path) for path in args.telemetry]
+    keys = {found.header.key.name: found.header.key for found in inventory(streams)}
+    name = str(args.exposure)
+    if name not in keys:
+        raise DataError(
+            f"{' '.join(map(str, args.telemetry))}: exposure {name} is not announced there; "
+            f"there are {', '.join(keys) or 'no exposures'}"
+        )
+    exposures, ledger = decode(streams, only=keys[name])
+    ledger.check()
+    exposure = exposures[keys[name]]
+    readouts = exposure.readouts.values()
+    write_readouts(args.readouts, exposure.header, readouts, exposure.received, exposure.problems)
+    write_ledger(args.ledger, ledger)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Readouts -> Level 0: write one exposure as telemetry, with the faults of a transmission."""
+
+from tessella.stage import stage_arguments
+
+
+def main(argv=None):
+    """Packetize, damage, write."""
+    args = stage_arguments(__doc__, argv, "options", "readouts", "telemetry")
+    from tessella.io.level0 import read_readouts, write_level0
+    from tessella.randomness import generator
+    from tessella.telemetry.encode import packetize
+    from tessella.telemetry.faults import damage
+
+    faults = dict(args.options)
+    seed = faults.pop("seed")
+    content = read_readouts(args.readouts)
+    packets = packetize(content.header, list(content.readouts.values()))
+    rng = generator("telemetry faults", seed, *content.header.key.seed)
+    write_level0(args.telemetry, damage(packets, rng, **faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Record which reference files, with their hashes, serve one kind of exposure."""
+
+import json
+
+from tessella.stage import stage_arguments
+
+
+def main(argv=None):
+    """Hash the chosen files and write the selection."""
+    args = stage_arguments(__doc__, argv, "reftypes:json", "references*", "selection")
+    from tessella.io.atomic import replacing
+    from tessella.io.provenance import sha256
+
+    files = {
+        reftype: {"path": str(path), "sha256": sha256(path)}
+        for reftype, path in zip(args.reftypes, args.references, strict=True)
+    }
+    with replacing(args.selection) as part:
+        part.write_text(json.dumps({"files": files}, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
