@@ -27,6 +27,8 @@ except (errors.ConfigError, errors.DataError) as error:
 os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
 # One thread a process: results must not depend on how a library splits a sum.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+# Progress is recorded beside the results.
+os.environ["TESSELLA_RESULTS"] = f"{cfg.results}/{cfg.run}"
 
 
 pathvars:
@@ -41,6 +43,7 @@ include: "rules/common.smk"
 
 rule all:
     input:
+        products(),
         "<results>/quality/report.html",
     default_target: True
 

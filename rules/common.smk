@@ -82,6 +82,26 @@ def coadds(wildcards):
     ]
 
 
+def products():
+    """Archived products of the run: each is a target, so that a lost one is made again."""
+    images = [
+        f"{RESULTS}/level2/{image_stem(name, detector)}_cal.asdf"
+        for name, exposure in plan.exposures.items()
+        for detector in exposure.detectors
+    ]
+    mosaics = [
+        f"{RESULTS}/level3/{tile_stem(tile, element)}_coadd.asdf"
+        for tile in plan.tiles
+        for element in tile_filters(tile)
+    ]
+    catalogs = [
+        f"{RESULTS}/level4/{tile_stem(tile)}_{kind}"
+        for tile in plan.tiles
+        for kind in ("segm.asdf", "cat.parquet")
+    ]
+    return [*images, *mosaics, *catalogs]
+
+
 def exposure_json(wildcards):
     """The plan of one exposure, for the command line of its stages."""
     return json.dumps(asdict(plan.exposures[wildcards.exposure]))

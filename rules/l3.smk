@@ -15,9 +15,10 @@ rule coadd_tile:
         "<benchmarks>/coadd_tile/{tile}_{element}.tsv"
     conda:
         "../envs/tessella.yaml"
+    threads: 1
     resources:
         mpi="mpiexec",
-        tasks=1,
+        tasks=lambda wildcards, threads: threads,
         mem_mb=2500,
         runtime=30,
     params:

@@ -73,8 +73,6 @@ rule join_bands:
     resources:
         mem_mb=2000,
         runtime=15,
-    params:
-        options=section(cfg.detect),
     shell:
-        "python {input.script:q} --options {params.options:q} --segmentation {input.segmentation:q}"
+        "python {input.script:q} --options '{{}}' --segmentation {input.segmentation:q}"
         " --tables {input.tables:q} --mosaics {input.mosaics:q} --catalog {output.catalog:q} > {log:q} 2>&1"

@@ -1,6 +1,34 @@
-"""Lets tests of all folders import the helpers beside this file."""
+"""Small exposures that tests of all folders share, and the way to the helpers beside this file."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+import exposures  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def state():
+    """A detector with all its faults."""
+    return exposures.STATE
+
+
+@pytest.fixture(scope="session")
+def maps(state):
+    """What its pixels are like."""
+    return exposures.draw_maps(state, exposures.DETECTOR, exposures.WINDOW)
+
+
+@pytest.fixture(scope="session")
+def references(state, maps):
+    """Noisy measurements of them, by type."""
+    return exposures.make_references(state, maps)
+
+
+@pytest.fixture(scope="session")
+def ramp(state, maps):
+    """A Level 1 exposure of sky and stars; its arrays cannot be written to."""
+    return exposures.make_ramp(state, maps)

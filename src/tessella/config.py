@@ -156,14 +156,19 @@ class Detect(Section):
     #: Smallest number of connected pixels.
     n_pixels: Annotated[int, Field(ge=1)]
     deblend: bool
+    #: Share of a blend's flux that a peak above its saddle must have to be a source of its own.
     deblend_contrast: Fraction
-    deblend_levels: Annotated[int, Field(ge=2)]
+    #: Peaks below this share of a bright neighbour's, falling with distance, are structure of
+    #: its image and no sources; 0 keeps all.
+    halo_contrast: Fraction
 
 
 class Measure(Section):
     """Photometry of every band at the detections."""
 
     background_box_pixels: Annotated[int, Field(ge=8)]
+    #: Pixels around detected sources that do not count as background.
+    source_margin_pixels: Count
 
 
 class Report(Section):

@@ -20,7 +20,7 @@ class Input:
     #: Variances by photons and by reading [(MJy / sr)^2].
     var_poisson: np.ndarray
     var_rnoise: np.ndarray
-    #: Inverse of the variance by sky and reading; 0 where the pixel does not count.
+    #: Inverse of the variance of the empty sky; 0 where the pixel does not count.
     weight: np.ndarray
     #: (ny, nx, 2): lattice position of each pixel.
     places: np.ndarray

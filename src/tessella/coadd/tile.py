@@ -41,23 +41,24 @@ class Band:
 def prepare(
     name: str, image: Image, to_sky: SkyFunction, exposure_time: float, lattice: Lattice
 ) -> Input:
-    """Scale an image to surface brightness and weigh its pixels.
+    """Scale an image to surface brightness and weigh it.
 
-    The weight is the inverse of the variance by reading and by the sky alone: with the
-    variance of bright sources in it, their fluxes would be biased low.
+    One weight for all good pixels of an image: the inverse of the variance of its empty sky.
+    A weight that follows the light of a pixel, if only through the read-noise part of an
+    optimally weighted slope, is lower in the cores of stars and makes their fluxes too low
+    (measured: 3 % at 100 electrons / s).
     """
     scale = image.conversion_megajanskys
     good = ((image.dq & flags.DO_NOT_USE) == 0) & np.isfinite(image.data) & (image.err > 0)
     poisson, read = image.var_poisson * scale**2, image.var_rnoise * scale**2
-    sky_variance = float(np.median(poisson[good])) if good.any() else 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(good, 1 / (read + sky_variance), 0.0)
+    sky_variance = float(np.median((poisson + read)[good])) if good.any() else np.inf
+    weight = good / sky_variance
     return Input(
         name=name,
         data=np.where(good, image.data * scale, 0.0),
         var_poisson=np.where(good, poisson, 0.0),
         var_rnoise=np.where(good, read, 0.0),
-        weight=np.where(np.isfinite(weight), weight, 0.0),
+        weight=weight,
         places=pixel_map(to_sky, image.data.shape, lattice),
         exposure_time=exposure_time,
         area_ratio=image.pixel_area_sr / lattice.pixel_area_sr,

@@ -46,9 +46,11 @@ def flag_saturated(
     A resultant at or above its threshold, and every later one, is SATURATED. A resultant
     that averages several reads may hide saturation of its last reads below the threshold:
     where the next one is saturated and its own value is above the threshold diluted by
-    (mean read / last read), or its rise above the previous resultant is more than what its
-    last read alone would need to saturate, it is DO_NOT_USE (fact: stcal
-    `saturation/saturation.py`). Values of 0 or less are AD_FLOOR and DO_NOT_USE.
+    (mean read / last read), or a sudden rise is more than what its last read alone would
+    need to saturate, it is DO_NOT_USE (fact: stcal `saturation/saturation.py`). Sudden: the
+    resultants before it, continued, would not saturate by the end of the next one, so that a
+    star that saturates steadily keeps its last good resultant. Values of 0 or less are
+    AD_FLOOR and DO_NOT_USE.
 
     Parameters
     ----------
@@ -112,6 +114,17 @@ def _hides_saturation(
         dilution = float(np.mean(reads)) / reads[-1]
         above = data[i] >= limit * dilution
         if i > 0:
-            above |= data[i] - data[i - 1] > (limit - data[i - 1]) / len(reads)
+            rises = data[i] - data[i - 1] > (limit - data[i - 1]) / len(reads)
+            above |= rises & (_continued(data, read_pattern, i) < limit)
         hides[i] = above & follows[i + 1] & ~saturated[i]
     return hides
+
+
+def _continued(data: np.ndarray, read_pattern: tuple[tuple[int, ...], ...], i: int) -> np.ndarray:
+    """Counts at the last read of resultant ``i + 1`` if those before resultant `i` went on as they were."""
+    middle = [float(np.mean(reads)) for reads in read_pattern]
+    last = read_pattern[i + 1][-1]
+    if i == 1:
+        return data[0] * (last / middle[0])
+    rate = (data[i - 1] - data[i - 2]) / (middle[i - 1] - middle[i - 2])
+    return data[i - 1] + rate * (last - middle[i - 1])

@@ -1,6 +1,7 @@
 """Files that appear under their name only when they are whole."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary neighbour of `path` that takes its place when the block ends well.
+    """Give a path of the same name in a temporary folder beside `path`; it moves there when the block ends well.
 
-    A block that fails leaves what was there before and no temporary file; a killed process
-    leaves at most the temporary file, whose name starts with a dot and holds ``.part.``.
+    A block that fails leaves what was there before and nothing else; a killed process leaves
+    at most the temporary folder, whose name starts with a dot and ends in ``.part``.
 
     Examples
     --------
@@ -23,13 +24,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last but one: writers choose their format by it.
-    part = target.with_name(f".{os.getpid()}.part.{target.name}")
+    # Some formats record the name under which they are written, so only the folder differs.
+    folder = target.parent / f".{target.name}.{os.getpid()}.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / target.name
     try:
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

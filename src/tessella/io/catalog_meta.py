@@ -7,7 +7,7 @@ import numpy as np
 from astropy.time import Time
 
 from tessella.io.exposure_meta import ORIGIN, SOFTWARE, UNKNOWN
-from tessella.io.level3 import _wcsinfo
+from tessella.io.level3 import tile_wcsinfo
 from tessella.models import Mosaic
 
 #: Stands for times that are not known.
@@ -51,7 +51,7 @@ def catalog_meta(
         "program": dict.fromkeys(
             ("title", "investigator_name", "category", "subcategory", "science_category")
         ),
-        "wcsinfo": _wcsinfo(mosaics[0].lattice),
+        "wcsinfo": tile_wcsinfo(mosaics[0].lattice),
         "image_metas": [_image_meta(mosaic) for mosaic in mosaics],
         "psf_match_reference_filter": _NO_PSF_MATCHING,
         "tessella": {"region": mosaics[0].lattice.region, **provenance},

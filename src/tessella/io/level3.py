@@ -66,7 +66,7 @@ def write_mosaic(
                 "pointings": len(mosaic.members),
                 "weight_type": "ivm",
             },
-            "wcsinfo": _wcsinfo(mosaic.lattice),
+            "wcsinfo": tile_wcsinfo(mosaic.lattice),
         },
     )
     model.meta["wcs"] = build_tangent_gwcs(mosaic.lattice)
@@ -79,7 +79,7 @@ def write_mosaic(
     save_model(model, path)
 
 
-def _wcsinfo(lattice: Lattice) -> dict[str, Any]:
+def tile_wcsinfo(lattice: Lattice) -> dict[str, Any]:
     x = np.array([-0.5, lattice.nx - 0.5, lattice.nx - 0.5, -0.5, (lattice.nx - 1) / 2])
     y = np.array([-0.5, -0.5, lattice.ny - 0.5, lattice.ny - 0.5, (lattice.ny - 1) / 2])
     ra, dec = pixel_to_sky(lattice, x, y)

@@ -52,6 +52,12 @@ def sky_map(data: np.ndarray, bad: np.ndarray, box: int = _SKY_BOX) -> np.ndarra
     box : int
         Side of the boxes [pixels].
 
+    Returns
+    -------
+    ndarray of shape (ny, nx)
+        In the unit of `data`; boxes without a value have the median of the others, and all
+        is NaN where there is none at all.
+
     Examples
     --------
     >>> float(sky_map(np.full((100, 100), 3.0), np.zeros((100, 100), bool)).mean())
@@ -62,9 +68,12 @@ def sky_map(data: np.ndarray, bad: np.ndarray, box: int = _SKY_BOX) -> np.ndarra
     padded = np.full((rows * box, columns * box), np.nan)
     padded[:ny, :nx] = np.where(bad, np.nan, data)
     cells = padded.reshape(rows, box, columns, box).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
-    with np.errstate(invalid="ignore"):
-        medians = np.nanmedian(cells, axis=-1) if cells.size else np.zeros((rows, columns))
-    medians = np.where(np.isfinite(medians), medians, np.nanmedian(medians))
+    known = np.isfinite(cells).any(axis=-1)
+    if not known.any():
+        return np.full((ny, nx), np.nan)
+    medians = np.full((rows, columns), np.nan)
+    medians[known] = np.nanmedian(cells[known], axis=-1)
+    medians[~known] = np.median(medians[known])
     smooth = median_filter(medians, size=3, mode="nearest")
     return np.repeat(np.repeat(smooth, box, axis=0), box, axis=1)[:ny, :nx]
 

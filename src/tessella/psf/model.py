@@ -21,6 +21,10 @@ from tessella.instrument.siaf import ACTIVE_SIZE
 #: Side of a pixel in which `galsim.roman` describes the optics [arcsec], and in the detector [um].
 NOMINAL_PIXEL_ARCSEC = 0.11
 PIXEL_UM = 10.0
+#: Standard deviation of the Gaussian window in which catalogs weigh a star [arcsec].
+# ASSUME: that of the windowed centroid of stars on the detection image of three bands.
+CATALOG_WINDOW_ARCSEC = 0.15
+_CENTROID_STEPS = 60
 #: Pupil images are averaged over so many pixels; the spikes are still right to 1 % of themselves.
 _PUPIL_BIN = 8
 
@@ -157,3 +161,36 @@ def effective_psf(
             y, x = (2 - row) * oversample, (2 - column) * oversample
             stamp += kernel[row, column] * samples[y : y + n, x : x + n]
     return stamp
+
+
+def centred_as_catalogs_are(
+    optics: galsim.GSObject, pixfrac: float, output_pixel_arcsec: float = 0.055
+) -> galsim.GSObject:
+    """Move an image so that the centroid which catalogs of coadds measure stands at the origin.
+
+    Coma makes the place of a star depend on the window in which its light is weighed (by 10
+    mas between narrow and wide ones). Exposures that are aligned with stars placed by this
+    convention give catalogs whose windowed centroids are on the sky's frame.
+
+    Parameters
+    ----------
+    optics : GSObject
+        In arcseconds, before the pixel.
+    pixfrac : float
+        Drop of the coadds.
+    output_pixel_arcsec : float
+        Side of their pixels [arcsec].
+    """
+    boxes = (NOMINAL_PIXEL_ARCSEC, pixfrac * NOMINAL_PIXEL_ARCSEC, output_pixel_arcsec)
+    in_coadd = galsim.Convolve(optics, *(galsim.Pixel(side) for side in boxes))
+    scale = output_pixel_arcsec / 2
+    n = 2 * round(4 * CATALOG_WINDOW_ARCSEC / scale) + 1
+    image = in_coadd.drawImage(nx=n, ny=n, scale=scale, method="no_pixel", dtype=float).array
+    axis = (np.arange(n) - n // 2) * scale
+    x = y = 0.0
+    for _ in range(_CENTROID_STEPS):
+        across, up = axis - x, (axis - y)[:, None]
+        weighted = image * np.exp(-(across**2 + up**2) / (2 * CATALOG_WINDOW_ARCSEC**2))
+        x += 2 * float((weighted * across).sum() / weighted.sum())
+        y += 2 * float((weighted * up).sum() / weighted.sum())
+    return optics.shift(-x, -y)

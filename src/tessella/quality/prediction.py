@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
-from tessella.astrometry.tangent import sky_to_pixel
 from tessella.models import Mosaic
 from tessella.photometry.apertures import APERTURES, best_aperture, circle_weights
 from tessella.photometry.band import Band
@@ -32,18 +31,14 @@ def predicted_error(band: Band, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Returns
     -------
     (n,) array
-        Standard error of the aperture-corrected flux [nJy]. Pixels without data inside the image,
-        such as saturated cores, count with the error of the sky. NaN where more than half of the
-        aperture is without data.
+        Standard error of the aperture-corrected flux [nJy]. Pixels without data, such as
+        saturated cores, count with the error of the sky.
     """
     radius, energy = deepest_aperture(band)
     weights = circle_weights(x, y, radius / band.pixel_scale_arcsec)
     err = stamps(band.err, x, y, weights.shape[-1] // 2)
-    observed = np.isfinite(err)
-    amplitude = weights * np.where(observed, err, band.sky_err)
-    variance = correlated_variance(amplitude, band.noise_correlation)
-    seen = (weights * observed).sum(axis=(-2, -1)) > 0.5 * weights.sum(axis=(-2, -1))
-    return np.where(seen, np.sqrt(variance) / energy, np.nan)
+    amplitude = weights * np.where(np.isfinite(err), err, band.sky_err)
+    return np.sqrt(correlated_variance(amplitude, band.noise_correlation)) / energy
 
 
 def covered(mosaic: Mosaic) -> np.ndarray:
@@ -83,23 +78,18 @@ def _at(values: np.ndarray, x: np.ndarray, y: np.ndarray, outside: float) -> np.
     return np.where(inside, values[np.clip(row, 0, ny - 1), np.clip(column, 0, nx - 1)], outside)
 
 
-def saturates(
-    flux_maggies: np.ndarray,
-    electrons_per_maggy: float,
-    seconds: float,
-    peak_fraction: float,
-    saturation_electrons: float,
-) -> np.ndarray:
-    """Tell which point sources fill a pixel by the end of the second resultant.
+def saturation_flux(
+    electrons_per_maggy: float, seconds: float, peak_fraction: float, saturation_electrons: float
+) -> float:
+    """Return the flux [maggies] from which a point source fills a pixel before a given time.
 
     Parameters
     ----------
-    flux_maggies : (n,) array
-        Flux over that of AB magnitude 0.
     electrons_per_maggy : float
         Rate of a source of AB magnitude 0 [electrons / s].
     seconds : float
-        From the reset to the last read of the second resultant.
+        From the reset to the last read of the second resultant: with one more resultant there is
+        no slope.
     peak_fraction : float
         Share of the light in a pixel that is centred on the source.
     saturation_electrons : float
@@ -107,15 +97,10 @@ def saturates(
 
     Examples
     --------
-    >>> saturates(np.array([1e-7, 1e-6]), 3.4e10, 9.5, 0.45, 1e5).tolist()
-    [False, True]
+    >>> round(saturation_flux(2.5e10, 8.0, 0.5, 1e5) * 1e6, 6)
+    1.0
     """
-    return np.asarray(flux_maggies * electrons_per_maggy * seconds * peak_fraction > saturation_electrons)
-
-
-def pixels_of(mosaic: Mosaic, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixel positions of directions [deg]; NaN on the other side of the sky."""
-    return sky_to_pixel(mosaic.lattice, ra, dec)
+    return saturation_electrons / (electrons_per_maggy * seconds * peak_fraction)
 
 
 def best_of(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

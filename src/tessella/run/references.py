@@ -12,7 +12,7 @@ from tessella.instrument.optical_elements import filters
 from tessella.io.references import write_effective_psf, write_encircled_energy, write_maps, write_photometry
 from tessella.models import BORDER, Window
 from tessella.psf.encircled import encircled_energy
-from tessella.psf.model import effective_psf, optical_psf
+from tessella.psf.model import centred_as_catalogs_are, effective_psf, optical_psf
 from tessella.references.make import measure_flat, measure_maps, photometry_row
 
 _OVERSAMPLE = 4
@@ -81,7 +81,7 @@ def write_references(
             }
             write_encircled_energy(path, _RADII_ARCSEC, energies, *about)
         elif reftype == "epsf":
-            stamp = effective_psf(optics(element), kernel, _OVERSAMPLE)
+            stamp = effective_psf(centred_as_catalogs_are(optics(element), pixfrac), kernel, _OVERSAMPLE)
             write_effective_psf(
                 path, stamp, _OVERSAMPLE, center, state.jitter_mas, detector, element, useafter, about[2]
             )

@@ -1,0 +1,43 @@
+# make demo   a simulated tile, end to end, in a few minutes
+# make test   all tests
+# make check  style, layers, types
+# make clean  remove products and caches; .venv stays
+# Needs Python 3.11 to 3.13 with venv; uses uv where it is there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo resume test check clean
+
+# Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
+demo resume: .venv/ready
+	@$(BIN)/tessella resume --profile profiles/local
+
+test: .venv/ready
+	@$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint --configfile config/demo.yaml
+	$(BIN)/lint-imports
+	$(BIN)/mypy src
+
+clean:
+	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+
+.venv/ready: requirements.lock pyproject.toml
+	@if command -v uv > /dev/null; then \
+	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && \
+	  uv pip install --python $(BIN)/python --require-hashes --no-deps -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  "$(PYTHON)" -m venv .venv && \
+	  echo "installing packages, a minute or two ..." && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --require-hashes --no-deps -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@

@@ -1,0 +1,216 @@
+"""What the report reads of a run: samples for the figures, packets, verdicts, times of jobs."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from scipy.ndimage import maximum_filter
+
+from tessella.errors import DataError
+from tessella.instrument.optical_elements import ab_zero_point
+from tessella.io.asdf_files import open_roman
+from tessella.io.catalog import read_catalog, read_detection
+from tessella.io.level0 import read_ledger
+from tessella.io.level3 import read_mosaic
+from tessella.io.references import read_effective_psf, read_encircled_energy
+from tessella.io.stars import read_reference_stars, read_stars
+from tessella.photometry.band import EncircledEnergy, prepare_band
+from tessella.quality.colour import binned
+from tessella.quality.prediction import deepest_aperture, saturation_flux
+from tessella.quality.samples import (
+    ExposureStars, Sky, SkyApertures, Sources, TileSamples, TruthInBand, place_truth, truth_of_tile,
+)  # fmt: skip
+from tessella.quality.sky_apertures import empty_places, sky_pulls
+from tessella.quality.timing import JobTime
+from tessella.telemetry.ledger import total
+
+#: Side of the picture of a tile [pixels].
+_PICTURE_PIXELS = 1000
+_TRUTH_COLUMNS = ("ra", "dec", "half_light_radius", "type")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Samples and pictures of one tile."""
+
+    samples: TileSamples
+    #: Small background-subtracted image of each band [nJy / pixel].
+    pictures: dict[str, np.ndarray]
+
+
+def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
+    """Read the table of a simulated sky.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or a column is missing.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such truth table; correct 'report.truth', or set it to null")
+    table = Table.read(path, format="ascii.ecsv")
+    needed = (*_TRUTH_COLUMNS, *elements)
+    missing = [name for name in needed if name not in table.colnames]
+    if missing:
+        raise DataError(f"{path}: column {missing[0]} is missing; a truth table has {', '.join(needed)}")
+    is_star = np.asarray(table["type"]) == "PSF"
+    return Sky(
+        ra=np.asarray(table["ra"], float),
+        dec=np.asarray(table["dec"], float),
+        is_star=is_star,
+        half_light_radius=np.where(is_star, 0.0, np.asarray(table["half_light_radius"], float)),
+        maggies={element: np.asarray(table[element], float) for element in elements},
+    )
+
+
+def saturation_limits(psfs: Iterable[str | Path], options: Mapping[str, Any]) -> dict[str, float]:
+    """Return the flux [maggies] from which a star saturates in its second resultant, by optical element.
+
+    `options` names the detectors, the time to the end of the second resultant and the electrons
+    that fill a pixel; the sharpest image and the most sensitive detector count.
+    """
+    limits: dict[str, float] = {}
+    for path in psfs:
+        psf = read_effective_psf(path)
+        element = Path(path).stem.rsplit("_", 1)[1].upper()
+        peak = float(psf.evaluate(np.float64(0), np.float64(0)))
+        for detector in options["detectors"]:
+            rate = 10 ** (0.4 * ab_zero_point(detector, element))
+            limit = saturation_flux(rate, options["second_resultant_s"], peak, options["saturation_electrons"])
+            limits[element] = min(limit, limits.get(element, np.inf))
+    return limits
+
+
+def read_tiles(
+    catalogs: Sequence[Path],
+    segmentations: Sequence[Path],
+    mosaics: Sequence[Path],
+    encircled_energy: Path,
+    sky: Sky | None,
+    limits: Mapping[str, float],
+    options: Mapping[str, Any],
+) -> list[Tile]:
+    """Read the products of all tiles; coadds belong to the catalogue of the same stem."""
+    return [
+        read_tile(
+            catalog,
+            segmentation,
+            [path for path in mosaics if _stem(path, 2) == _stem(catalog, 1)],
+            encircled_energy,
+            sky,
+            limits,
+            options,
+        )
+        for catalog, segmentation in zip(catalogs, segmentations, strict=True)
+    ]
+
+
+def _stem(path: Path, n_endings: int) -> str:
+    return path.stem.rsplit("_", n_endings)[0]
+
+
+def read_tile(
+    catalog: Path,
+    segmentation: Path,
+    mosaics: Sequence[Path],
+    encircled_energy: Path,
+    sky: Sky | None,
+    limits: Mapping[str, float],
+    options: Mapping[str, Any],
+) -> Tile:
+    """Read the products of one tile, one coadd at a time."""
+    truth: dict[str, TruthInBand] = {}
+    apertures, pictures = {}, {}
+    for path in mosaics:
+        mosaic = read_mosaic(path)
+        element = mosaic.optical_element
+        detection = read_detection(segmentation, mosaic.lattice)
+        energy = EncircledEnergy(*read_encircled_energy(encircled_energy, element))
+        band = prepare_band(mosaic, detection, energy, **options["measure"])
+        margin = 2 * options["measure"]["source_margin_pixels"] + 1
+        occupied = (maximum_filter(detection.segmentation, margin) > 0) | ~np.isfinite(band.data)
+        radius = deepest_aperture(band)[0] / band.pixel_scale_arcsec
+        name = f"{mosaic.lattice.skycell} {element}"
+        places = empty_places(occupied, radius, options["n_sky_apertures"], name)
+        apertures[element] = SkyApertures(*sky_pulls(band, *places))
+        pictures[element] = binned(band.data, max(1, -(-max(band.data.shape) // _PICTURE_PIXELS)))
+        if sky is not None:
+            truth[element] = place_truth(sky, mosaic, band, limits[element])
+    known = truth_of_tile(sky, truth) if sky is not None else None
+    return Tile(TileSamples(known, _sources(catalog, list(apertures)), apertures), pictures)
+
+
+def _sources(path: Path, elements: Sequence[str]) -> Sources:
+    table = read_catalog(path)["source_catalog"]
+
+    def columns(ending: str) -> dict[str, np.ndarray]:
+        return {e: np.asarray(table[f"tessella_star_{e.lower()}_{ending}"], float) for e in elements}
+
+    place = (np.asarray(table[name], float) for name in ("ra", "dec"))
+    return Sources(*place, columns("flux"), columns("flux_err"))
+
+
+def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[ExposureStars, str]:
+    """Read the stars of a detector image, and the reference stars at its time; and its optical element."""
+    with open_roman(wcs) as roman:
+        meta = roman["meta"]
+        start, status = meta["exposure"]["start_time"], str(meta["wcs_fit_results"]["status"])
+        element = str(meta["instrument"]["optical_element"])
+    table = read_stars(stars)
+    reference = read_reference_stars(reference_stars, start)
+
+    def column(name: str, kind: type = float) -> np.ndarray:
+        return np.asarray(table[name]).astype(kind)
+
+    return (
+        ExposureStars(
+            name=stars.name.removesuffix("_stars" + stars.suffix),
+            ra_before=column("ra_pointing"),
+            dec_before=column("dec_pointing"),
+            ra=column("ra"),
+            dec=column("dec"),
+            is_good=column("is_good", bool),
+            is_used=column("is_used", bool),
+            reference_ra=reference.ra,
+            reference_dec=reference.dec,
+            status=status,
+        ),
+        element,
+    )
+
+
+def read_packets(ledgers: Sequence[str]) -> dict[str, int]:
+    """Add up the packet ledgers of all exposures."""
+    summed = total([read_ledger(path) for path in ledgers])
+    names = ("received", "used", "duplicate", "idle", "unknown", "missing_rows")
+    return {name: int(getattr(summed, name)) for name in names} | {"rejected": summed.n_rejected}
+
+
+def read_verdicts(paths: Iterable[Path]) -> list[dict[str, str]]:
+    """Read what became of each detector of each exposure."""
+    return [
+        {"exposure": path.name.removesuffix("_verdict.json"), **row}
+        for path in paths
+        for row in json.loads(path.read_text())["detectors"]
+    ]
+
+
+def read_job_times(folder: Path) -> list[JobTime]:
+    """Read the benchmark files of a run: ``<rule>/<job>.tsv`` or ``<rule>.tsv``; the end is when the file was written."""
+    jobs = []
+    for path in sorted(folder.rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        for row in csv.DictReader(path.read_text().splitlines(), delimiter="\t"):
+            numbers = (_number(row[name]) for name in ("s", "cpu_time", "max_rss"))
+            jobs.append(JobTime(rule, path.stat().st_mtime, *numbers))
+    return jobs
+
+
+def _number(text: str) -> float:
+    # Snakemake writes NA for what it had no time to measure.
+    return 0.0 if text in ("NA", "-", "") else float(text)

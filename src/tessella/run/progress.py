@@ -1,0 +1,198 @@
+"""How far a run has come: which jobs there are, which have ended, how long the rest may take."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+#: Where the record of a run lies below its folder of results.
+RECORD = "logs/progress.json"
+
+_ERROR_LINE = re.compile(r"^\s*(ERROR\b|\w*(Error|Exception)\b:)")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the graph."""
+
+    rule: str
+    #: Values of the wildcards, as one reads them: ``r..._0001 f158``.
+    what: str
+    logs: tuple[str, ...]
+    #: Seconds since the epoch.
+    started: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed, and where to read on."""
+
+    rule: str
+    what: str
+    log: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a run for those who ask later."""
+
+    state: str
+    #: Rule to its number of jobs, and to how many of them are done.
+    planned: dict[str, int]
+    done: dict[str, int]
+    failures: list[Failure] = field(default_factory=list)
+    #: Pairs of rules: the second needs the first.
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Progress:
+    """State of a run, told event by event; times are given, never taken.
+
+    Examples
+    --------
+    >>> progress = Progress({"dark": 2, "flat": 1})
+    >>> progress.start(1, Job("dark", "wfi01", (), 100.0))
+    >>> progress.finish(1, 110.0)[1]
+    10.0
+    >>> progress.n_done, progress.n_planned, progress.seconds_left(110.0)
+    (1, 3, 20.0)
+    """
+
+    def __init__(self, planned: Mapping[str, int], links: Iterable[tuple[str, str]] = ()) -> None:
+        self.planned = dict(planned)
+        self.links = list(links)
+        self.done: Counter[str] = Counter()
+        self.running: dict[int, Job] = {}
+        self.failed: dict[int, Failure] = {}
+        self._seconds: dict[str, list[float]] = {}
+        self._first_start: float | None = None
+
+    @property
+    def n_planned(self) -> int:
+        """Number of jobs of the run."""
+        return sum(self.planned.values())
+
+    @property
+    def n_done(self) -> int:
+        """Number of jobs that have ended well."""
+        return self.done.total()
+
+    def start(self, jobid: int, job: Job) -> None:
+        """Note that a job has started."""
+        self.running[jobid] = job
+        if self._first_start is None:
+            self._first_start = job.started
+
+    def finish(self, jobid: int, when: float) -> tuple[Job | None, float]:
+        """Note that a job has ended well; return it and how long it took [s]."""
+        self.failed.pop(jobid, None)
+        job = self.running.pop(jobid, None)
+        if job is None or job.rule not in self.planned:
+            return job, 0.0
+        self.done[job.rule] += 1
+        seconds = max(0.0, when - job.started)
+        self._seconds.setdefault(job.rule, []).append(seconds)
+        return job, seconds
+
+    def fail(self, jobid: int, job: Job) -> Failure:
+        """Note that a job has failed; its log is searched for the error."""
+        self.running.pop(jobid, None)
+        log = job.logs[0] if job.logs else ""
+        self.failed[jobid] = Failure(job.rule, job.what, log, first_error(log))
+        return self.failed[jobid]
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimate how long the rest takes [s]; None before the first job has ended.
+
+        A job yet to come is expected to take what others of its rule took, or else what jobs took
+        on average, and as many to run side by side as did so far.
+        """
+        spent = sum(sum(seconds) for seconds in self._seconds.values())
+        if self._first_start is None or not self.n_done:
+            return None
+        average = spent / self.n_done
+        to_come = 0.0
+        for rule, count in self.planned.items():
+            known = self._seconds.get(rule)
+            expected = sum(known) / len(known) if known else average
+            running = [job for job in self.running.values() if job.rule == rule]
+            to_come += expected * max(0, count - self.done[rule] - len(running))
+            to_come += sum(max(0.0, expected - (now - job.started)) for job in running)
+        ran = spent + sum(now - job.started for job in self.running.values())
+        side_by_side = max(1.0, ran / max(now - self._first_start, 1e-3))
+        return to_come / side_by_side
+
+    def record(self, state: str) -> Record:
+        """Return what is kept of the run; `state` is ``running``, ``done`` or ``failed``."""
+        return Record(state, self.planned, dict(self.done), list(self.failed.values()), self.links)
+
+
+def first_error(log: str | Path) -> str:
+    """Return the first line of a log that says what went wrong, else its last line."""
+    path = Path(log)
+    if not log or not path.is_file():
+        return "no log was written"
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    said = [line for line in lines if line]
+    errors = [line for line in said if line.startswith("ERROR")]
+    errors += [line for line in said if _ERROR_LINE.match(line)]
+    return (errors or said[-1:] or ["the log is empty"])[0]
+
+
+def write_record(folder: str | Path, record: Record) -> None:
+    """Keep the record of a run below its folder of results."""
+    path = Path(folder) / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(record), indent=1) + "\n")
+    part.replace(path)
+
+
+def read_record(folder: str | Path) -> Record | None:
+    """Read the record of a run; None where none was kept."""
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        return None
+    kept = json.loads(path.read_text())
+    failures = [Failure(**failure) for failure in kept.pop("failures")]
+    links = [(before, after) for before, after in kept.pop("links")]
+    return Record(failures=failures, links=links, **kept)
+
+
+def blocked(record: Record) -> dict[tuple[str, ...], dict[str, int]]:
+    """Return the jobs that did not start, by the failed rules that they need.
+
+    Returns
+    -------
+    dict
+        Failed rules to the rules behind them and how many of their jobs are left; no failed rule
+        stands before jobs that had simply not been reached when the run ended.
+
+    Examples
+    --------
+    >>> failure = Failure("flat", "wfi01", "flat.log", "ERROR: no light")
+    >>> blocked(Record("failed", {"flat": 1, "fit": 4}, {"fit": 1}, [failure], [("flat", "fit")]))
+    {('flat',): {'fit': 3}}
+    """
+    failed = Counter(failure.rule for failure in record.failures)
+    waiting: dict[tuple[str, ...], dict[str, int]] = {}
+    for rule, count in record.planned.items():
+        left = count - record.done.get(rule, 0) - failed[rule]
+        if left > 0:
+            needed = _before(rule, record.links)
+            causes = tuple(name for name in failed if name in needed)
+            waiting.setdefault(causes, {})[rule] = left
+    return waiting
+
+
+def _before(rule: str, links: Sequence[tuple[str, str]]) -> set[str]:
+    """Return all rules that a rule needs, near or far."""
+    needed: set[str] = set()
+    new = {rule}
+    while new:
+        new = {before for before, after in links if after in new} - needed
+        needed |= new
+    return needed

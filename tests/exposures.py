@@ -1,0 +1,151 @@
+"""One small detector window, its references and an exposure of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tessella import flags
+from tessella.astrometry.gwcs_model import build_gwcs
+from tessella.astrometry.wcs import attitude_of
+from tessella.detector.state import DetectorMaps, DetectorState, draw_maps
+from tessella.instrument.read_patterns import read_patterns
+from tessella.models import (
+    CHANNEL_WIDTH,
+    ExposureHeader,
+    ExposureKey,
+    Image,
+    Ramp,
+    Reference,
+    Window,
+)
+from tessella.references.make import measure_flat, measure_maps, photometry_row
+from tessella.simulate.exposure import expose
+
+SHARED = Path(__file__).parents[2] / "shared"
+DETECTOR = "WFI01"
+ELEMENT = "F158"
+WINDOW = Window(256, 128, 128, 128)
+PATTERN = read_patterns()[3]
+KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
+HEADER = ExposureHeader(KEY, ELEMENT, 3, "2028-07-01T00:00:00", "WFI_IMAGE", 12.0, 85.0, 10.0, 12.108, 85.255, 0.0)
+OPTIONS = {"skip": [], "slopes": {"rejection_threshold": 4.5}, "minimum_detectors": 1}
+STATE = DetectorState(
+    gain_electrons_per_dn=2.0,
+    gain_scatter=0.005,
+    read_noise_electrons=12.0,
+    read_noise_scatter=0.1,
+    reference_pixel_noise_ratio=0.55,
+    dark_electrons_per_s=0.02,
+    dark_scatter=0.4,
+    hot_pixel_fraction=0.002,
+    dead_pixel_fraction=0.002,
+    pedestal_dn=5000.0,
+    pedestal_scatter_dn=50.0,
+    saturation_dn=52000.0,
+    saturation_scatter_dn=1000.0,
+    nonlinearity_per_dn=4e-7,
+    nonlinearity_scatter=0.1,
+    flat_scatter=0.01,
+    ipc_kernel=((0.002, 0.017, 0.002), (0.019, 0.92, 0.019), (0.002, 0.017, 0.002)),
+    jitter_mas=8.0,
+    charge_diffusion_um=3.0,
+    channel_drift_dn=0.5,
+    maps_seed=101,
+    measurement_seed=202,
+    flat_error=0.002,
+)
+__all__ = ["draw_maps"]
+
+
+def make_references(state: DetectorState, maps: DetectorMaps) -> dict[str, Reference]:
+    measured = measure_maps(state, maps, DETECTOR)
+    measured["flat"] = measure_flat(state, maps, DETECTOR, ELEMENT)
+    chosen = {name: Reference(name, f"{name}.asdf", locked(arrays)) for name, arrays in measured.items()}
+    row = photometry_row(state, DETECTOR, ELEMENT)
+    return {**chosen, "photom": Reference("photom", "photom.asdf", {}, {ELEMENT: row})}
+
+
+def locked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    copies = {name: np.array(values) for name, values in arrays.items()}
+    for values in copies.values():
+        values.setflags(write=False)
+    return copies
+
+
+def scene() -> np.ndarray:
+    """Sky of 1 electron / s with blurred stars up to saturation, (120, 120)."""
+    rate = np.full(WINDOW.active_shape, 1.0)
+    y, x = np.mgrid[: rate.shape[0], : rate.shape[1]]
+    for flux, x0, y0 in ((300, 30.2, 30.4), (3000, 80.0, 40.0), (1e5, 60.3, 90.6), (2e6, 100.0, 100.0)):
+        rate += flux * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2) / (2 * np.pi)
+    return rate
+
+
+def make_ramp(state: DetectorState, maps: DetectorMaps) -> Ramp:
+    readout = expose(scene(), maps, state, PATTERN, DETECTOR, KEY, 7, 4000)
+    resultant_dq = np.zeros(readout.data.shape, np.uint8)
+    data = readout.data.copy()
+    resultant_dq[1, 20], resultant_dq[:, 70] = flags.DROPOUT, flags.DROPOUT | flags.DO_NOT_USE
+    data[1, 20], data[:, 70] = 4000, 4000
+    arrays = {
+        "data": data,
+        "resultant_dq": resultant_dq,
+        "amp33": readout.amp33,
+        "reference_read": readout.reference_read,
+        "reference_amp33": readout.reference_amp33,
+    }
+    return Ramp(
+        detector=DETECTOR,
+        optical_element=ELEMENT,
+        window=WINDOW,
+        read_pattern=PATTERN.reads,
+        frame_time=PATTERN.frame_time,
+        encoding_offset=4000,
+        guide_window=(8, 16, 8, 16),
+        attitude=attitude_of(DETECTOR, 12.108, 85.255, 0.0),
+        **locked(arrays),
+    )
+
+
+def make_image(data: np.ndarray, err: float, window: Window, attitude=None, **changes) -> Image:
+    """An image without flags: `data` of the window's active shape [DN / s], noise `err`."""
+    attitude = attitude or attitude_of(DETECTOR, 12.108, 85.255, 0.0)
+    some = np.full(data.shape, float(err))
+    image = Image(
+        detector=DETECTOR,
+        optical_element=ELEMENT,
+        window=window,
+        data=data,
+        dq=np.zeros(data.shape, np.uint32),
+        err=some,
+        var_poisson=some**2 / 2,
+        var_rnoise=some**2 / 2,
+        var_flat=0 * some,
+        chisq=1 + 0 * some,
+        dumo=0 * some,
+        jumps=np.zeros((0, 3), np.int16),
+        attitude=attitude,
+        wcs=build_gwcs(attitude, DETECTOR, window),
+        conversion_megajanskys=0.7,
+        conversion_uncertainty=0.007,
+        pixel_area_sr=2.808e-13,
+    )
+    return replace(image, **changes)
+
+
+def plain_ramp(image: Image) -> Ramp:
+    """A ramp whose border can be archived with an image."""
+    ny, nx = image.window.shape
+    n = len(PATTERN.reads)
+    return Ramp(
+        detector=image.detector,
+        optical_element=image.optical_element,
+        window=image.window,
+        data=np.zeros((n, ny, nx), np.float32),
+        resultant_dq=np.zeros((n, ny, nx), np.uint8),
+        amp33=np.zeros((n, ny, CHANNEL_WIDTH), np.uint16),
+        read_pattern=PATTERN.reads,
+        frame_time=PATTERN.frame_time,
+        dq=np.zeros((ny, nx), np.uint32),
+    )

@@ -1,0 +1,119 @@
+"""What is planned: which stages, and who may know the truth."""
+
+import numpy as np
+import pytest
+
+from tessella.astrometry.wcs import attitude_of
+from tessella.instrument.read_patterns import read_patterns
+from tessella.io.level1 import write_ramp
+from tessella.models import ExposureHeader, ExposureKey, Ramp, Window
+
+from .conftest import ROOT, jobs_of, listed, snakemake
+
+SIMULATION = {"make_truth", "simulate_exposure", "packetize_exposure", "decode_telemetry"}
+SIMULATION |= {"assemble_ramp"}
+STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    work = tmp_path_factory.mktemp("demo")
+    done = snakemake("-n", "--configfile", ROOT / "config/demo.yaml", cwd=work)
+    assert done.returncode == 0, done.stderr
+    return jobs_of(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def level1_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("level 1")
+    for number, element in enumerate(("F106", "F158"), 1):
+        write_small_ramp(folder, number, element)
+    (folder / "truth.ecsv").write_text("not read by a plan\n")
+    return folder
+
+
+def write_small_ramp(folder, exposure, element):
+    window = Window(1536, 1536, 128, 128)
+    number, pattern = min(read_patterns().items(), key=lambda item: len(item[1].reads))
+    n = len(pattern.reads)
+    key = ExposureKey(188, 1, 1, 1, 1, 1, exposure)
+    attitude = attitude_of("WFI01", 12.1, 85.25, 0.0)
+    header = ExposureHeader(
+        key, element, number, "2028-07-01T00:00:00", "WFI_IMAGE", 12.1, 85.25, 0.0, 12.1, 85.25, 0.0
+    )
+    ramp = Ramp(
+        detector="WFI01",
+        optical_element=element,
+        window=window,
+        data=np.zeros((n, *window.shape), np.uint16),
+        resultant_dq=np.zeros((n, *window.shape), np.uint8),
+        amp33=np.zeros((n, window.ny, 128), np.uint16),
+        read_pattern=pattern.reads,
+        frame_time=pattern.frame_time,
+        encoding_offset=0,
+        guide_window=None,
+        attitude=attitude,
+    )
+    path = folder / f"{key.name}_wfi01_{element.lower()}_uncal.asdf"
+    write_ramp(path, ramp, header, pattern, {})
+    return path
+
+
+def test_every_script_is_a_stage_of_the_demo(demo):
+    assert {job.rule for job in demo} == STAGES | {"all"}
+
+
+def test_truth_is_known_to_the_simulator_and_the_report_alone(demo):
+    readers = {job.rule for job in demo for name in job.inputs if "truth" in name}
+    readers -= {job.rule for job in demo if job.rule == "make_truth"}
+    assert readers == {"simulate_exposure", "make_report"}
+
+
+def test_given_level1_files_are_neither_simulated_nor_decoded(level1_folder, tmp_path):
+    folder = f"level1_folder={level1_folder}"
+    overlay = ROOT / "config/romanisim.yaml"
+    done = snakemake("-n", "--configfile", overlay, "--config", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    jobs = jobs_of(done.stdout)
+    assert {job.rule for job in jobs} == (STAGES - SIMULATION) | {"all"}
+    readers = {job.rule for job in jobs for name in job.inputs if name.endswith("truth.ecsv")}
+    assert readers == {"make_report"}
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_profile_is_found_by_its_bare_name_in_the_clone(profile, tmp_path):
+    demo = ROOT / "config/demo.yaml"
+    args = ("-n", "--profile", profile, "--configfile", demo, "--directory", tmp_path)
+    done = snakemake(*args, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert listed(done.stdout) == STAGES
+
+
+def refused(done, work):
+    """Return the one line that says why a run was refused, before any job."""
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert len(errors) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((work / "results").rglob("*.*"))
+    return errors[0]
+
+
+def test_misspelt_key_is_refused_with_the_right_one(tmp_path):
+    (tmp_path / "mine.yaml").write_text((ROOT / "config/demo.yaml").read_text() + "algin: {}\n")
+    done = snakemake("-c1", "--configfile", "mine.yaml", cwd=tmp_path)
+    line = refused(done, tmp_path)
+    assert "mine.yaml" in line
+    assert "'algin'" in line
+    assert "did you mean 'align'" in line
+
+
+def test_truncated_level1_file_is_refused_by_name(level1_folder, tmp_path):
+    whole = sorted(level1_folder.glob("*.asdf"))[0]
+    cut = tmp_path / "given" / whole.name
+    cut.parent.mkdir()
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    folder = f"level1_folder={cut.parent}"
+    overlay = ROOT / "config/romanisim.yaml"
+    done = snakemake("-c1", "--configfile", overlay, "--config", folder, cwd=tmp_path)
+    assert cut.name in refused(done, tmp_path)
