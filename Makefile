@@ -40,4 +40,5 @@ clean:
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --no-deps --no-build-isolation -e . ; \
 	fi
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib src > /dev/null || true
 	@touch $@

@@ -20,15 +20,19 @@ BASE = Path(workflow.basedir)
 try:
     cfg = load(config, [BASE / "config/default.yaml", *workflow.overwrite_configfiles])
     plan = load_plan(cfg, BASE)
+    if cfg.source == "simulate":
+        load_state(find_file(cfg.references.states, BASE), cfg.expose.state)
 except (errors.ConfigError, errors.DataError) as error:
     sys.exit(f"ERROR: {error}")
 
-# Jobs see the tools of the environment that runs Snakemake (python, mpiexec), activated or not.
-os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
-# One thread a process: results must not depend on how a library splits a sum.
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-# Progress is recorded beside the results.
-os.environ["TESSELLA_RESULTS"] = f"{cfg.results}/{cfg.run}"
+os.environ.update(
+    # Jobs see the tools of the environment that runs Snakemake (python, mpiexec), activated or not.
+    PATH=os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path())),
+    # Progress is recorded beside the results.
+    TESSELLA_RESULTS=f"{cfg.results}/{cfg.run}",
+    # One thread a process: results must not depend on how a library splits a sum.
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+)
 
 
 pathvars:
@@ -42,10 +46,10 @@ include: "rules/common.smk"
 
 
 rule all:
+    default_target: True
     input:
         products(),
         "<results>/quality/report.html",
-    default_target: True
 
 
 include: "rules/references.smk"

@@ -2,6 +2,10 @@
 import json
 from dataclasses import asdict
 
+from tessella.instrument.read_patterns import read_patterns
+from tessella.plan.build import middle_of_tiles
+from tessella.plan.selection import read_reference_table
+
 RESULTS = f"{cfg.results}/{cfg.run}"
 DETECTORS = [detector.lower() for detector in cfg.detectors]
 FILTERS = list(dict.fromkeys(exposure.element for exposure in plan.exposures.values()))
@@ -39,7 +43,9 @@ def selection_of(exposure, detector):
 
 def selections(wildcards):
     """The selections of all detectors of an exposure."""
-    return [selection_of(wildcards.exposure, d) for d in plan.exposures[wildcards.exposure].detectors]
+    return [
+        selection_of(wildcards.exposure, d) for d in plan.exposures[wildcards.exposure].detectors
+    ]
 
 
 def reference_of(reftype, exposure, detector):
@@ -69,7 +75,10 @@ def members(suffix):
 
     def files(wildcards):
         pairs = plan.tiles[wildcards.tile].members[wildcards.element.upper()]
-        return [f"{RESULTS}/level2/{image_stem(exposure, detector)}_{suffix}" for exposure, detector in pairs]
+        return [
+            f"{RESULTS}/level2/{image_stem(exposure, detector)}_{suffix}"
+            for exposure, detector in pairs
+        ]
 
     return files
 
@@ -100,6 +109,70 @@ def products():
         for kind in ("segm.asdf", "cat.parquet")
     ]
     return [*images, *mosaics, *catalogs]
+
+
+def telemetry(wildcards):
+    """Telemetry files of an exposure: those given, or the simulated one."""
+    given = plan.exposures[wildcards.exposure].telemetry
+    return list(given) or [f"{RESULTS}/level0/{wildcards.exposure}.l0"]
+
+
+def scene_options():
+    """What the truth depends on: the field around the middle of the exposures, at the first one's start."""
+    scene = cfg.scene.model_dump(mode="json")
+    ra, dec = middle_of_tiles(plan)
+    return {
+        "catalogue_epoch": cfg.reference_stars.epoch,
+        "start_time": min(exposure.start_time for exposure in plan.exposures.values()),
+        "seed": scene.pop("seed"),
+        "field": {"ra": ra, "dec": dec, **scene},
+    }
+
+
+def useafter_of(state):
+    """Date from which the references made from a state hold."""
+    rows = read_reference_table(find_file(cfg.references.table, BASE))
+    return min(row.useafter for row in rows if Path(row.file).parts[0] == state)
+
+
+def of_exposures(suffix):
+    """One file of each detector image of the run."""
+    return [
+        f"{RESULTS}/level2/{image_stem(name, detector)}_{suffix}"
+        for name, exposure in plan.exposures.items()
+        for detector in exposure.detectors
+    ]
+
+
+def of_tiles(suffix):
+    """One file of each tile."""
+    return [f"{RESULTS}/level4/{tile_stem(tile)}_{suffix}" for tile in plan.tiles]
+
+
+def report_options():
+    """What the figures depend on besides files."""
+    patterns = [read_patterns()[exposure.ma_table_number] for exposure in plan.exposures.values()]
+    return {
+        **cfg.report.model_dump(mode="json", exclude={"truth"}),
+        "measure": cfg.measure.model_dump(mode="json"),
+        "detectors": list(cfg.detectors),
+        "second_resultant_s": max(p.reads[1][-1] * p.frame_time for p in patterns),
+    }
+
+
+def truth_table():
+    """The truth that the products are held against; None where there is none."""
+    if cfg.source == "simulate":
+        return f"{RESULTS}/simulation/truth.ecsv"
+    if cfg.report.truth is None:
+        return None
+    folder = {"level1": cfg.level1_folder, "telemetry": cfg.telemetry_folder}[cfg.source]
+    path = Path(folder) / cfg.report.truth
+    if not path.is_file():
+        sys.exit(
+            f"ERROR: report.truth: no such file: {path}; name the truth table there, or null for none"
+        )
+    return str(path)
 
 
 def exposure_json(wildcards):

@@ -1,12 +1,6 @@
 # Telemetry to Level 1.
 
 
-def telemetry(wildcards):
-    """Telemetry files of an exposure: those given, or the simulated one."""
-    given = plan.exposures[wildcards.exposure].telemetry
-    return list(given) or [f"{RESULTS}/level0/{wildcards.exposure}.l0"]
-
-
 rule decode_telemetry:
     """Find the packets of one exposure and put its rows in place."""
     input:
@@ -35,7 +29,9 @@ rule assemble_ramp:
         script="<scripts>/assemble_ramp.py",
         readouts="<results>/level0/{exposure}_readouts.h5",
     output:
-        ramps=expand("<results>/level1/{{exposure}}_{detector}_{{element}}_uncal.asdf", detector=DETECTORS),
+        ramps=expand(
+            "<results>/level1/{{exposure}}_{detector}_{{element}}_uncal.asdf", detector=DETECTORS
+        ),
     log:
         "<logs>/assemble_ramp/{exposure}_{element}.log",
     benchmark:

@@ -8,7 +8,9 @@ rule calibrate_exposure:
         ramps=level1,
         selections=selections,
     output:
-        images=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS),
+        images=expand(
+            "<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS
+        ),
         verdict="<results>/level2/{exposure}_{element}_verdict.json",
     log:
         "<logs>/calibrate_exposure/{exposure}_{element}.log",
@@ -33,12 +35,18 @@ rule align_exposures:
     """Align the detectors of one exposure with the reference stars; with too few the pointing stands."""
     input:
         script="<scripts>/align_exposures.py",
-        images=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS),
+        images=expand(
+            "<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS
+        ),
         psfs=lambda wildcards: [reference_of("epsf", wildcards.exposure, d) for d in DETECTORS],
         reference_stars="<results>/references/reference_stars.ecsv",
     output:
-        wcs=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_wcs.asdf", detector=DETECTORS),
-        stars=expand("<results>/level2/{{exposure}}_{detector}_{{element}}_stars.ecsv", detector=DETECTORS),
+        wcs=expand(
+            "<results>/level2/{{exposure}}_{detector}_{{element}}_wcs.asdf", detector=DETECTORS
+        ),
+        stars=expand(
+            "<results>/level2/{{exposure}}_{detector}_{{element}}_stars.ecsv", detector=DETECTORS
+        ),
     log:
         "<logs>/align_exposures/{exposure}_{element}.log",
     benchmark:

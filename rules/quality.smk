@@ -1,48 +1,5 @@
 # All products to their quality. Truth is an input of this rule and of the simulator alone.
 
-from tessella.instrument.read_patterns import read_patterns
-
-
-def of_exposures(suffix):
-    """One file of each detector image of the run."""
-    return [
-        f"{RESULTS}/level2/{image_stem(name, detector)}_{suffix}"
-        for name, exposure in plan.exposures.items()
-        for detector in exposure.detectors
-    ]
-
-
-def of_tiles(suffix):
-    """One file of each tile."""
-    return [f"{RESULTS}/level4/{tile_stem(tile)}_{suffix}" for tile in plan.tiles]
-
-
-def report_options():
-    """What the figures depend on besides files."""
-    patterns = [read_patterns()[exposure.ma_table_number] for exposure in plan.exposures.values()]
-    return {
-        **cfg.report.model_dump(mode="json", exclude={"truth"}),
-        "measure": cfg.measure.model_dump(mode="json"),
-        "detectors": list(cfg.detectors),
-        "second_resultant_s": max(p.reads[1][-1] * p.frame_time for p in patterns),
-    }
-
-
-def truth_table():
-    """The truth that the products are held against; None where there is none."""
-    if cfg.source == "simulate":
-        return f"{RESULTS}/simulation/truth.ecsv"
-    if cfg.report.truth is None:
-        return None
-    folder = {"level1": cfg.level1_folder, "telemetry": cfg.telemetry_folder}[cfg.source]
-    path = Path(folder) / cfg.report.truth
-    if not path.is_file():
-        sys.exit(
-            f"ERROR: report.truth: no such file: {path}; name the truth table there, or null for none"
-        )
-    return str(path)
-
-
 TRUTH = truth_table()
 
 

@@ -1,7 +1,5 @@
 # Calibration references: made from the numbers of a detector state, then selected per exposure.
 
-from tessella.plan.selection import read_reference_table
-
 MADE = sorted(
     {
         file
@@ -35,12 +33,6 @@ rule make_references:
     shell:
         "python {input.script:q} --options {params.options:q} --state {input.state:q}"
         " --detector {wildcards.detector:q} --useafter {params.useafter:q} --references {output:q} > {log:q} 2>&1"
-
-
-def useafter_of(state):
-    """Date from which the references made from a state hold."""
-    rows = read_reference_table(find_file(cfg.references.table, BASE))
-    return min(row.useafter for row in rows if Path(row.file).parts[0] == state)
 
 
 rule select_references:

@@ -1,18 +1,4 @@
-from tessella.plan.build import middle_of_tiles
-
 # Truth to telemetry. Truth is an input of these rules and of the report alone.
-
-
-def scene_options():
-    """What the truth depends on: the field around the middle of the exposures, at the first one's start."""
-    scene = cfg.scene.model_dump(mode="json")
-    ra, dec = middle_of_tiles(plan)
-    return {
-        "catalogue_epoch": cfg.reference_stars.epoch,
-        "start_time": min(exposure.start_time for exposure in plan.exposures.values()),
-        "seed": scene.pop("seed"),
-        "field": {"ra": ra, "dec": dec, **scene},
-    }
 
 
 rule make_truth:

@@ -28,7 +28,9 @@ ELEMENT = "F158"
 WINDOW = Window(256, 128, 128, 128)
 PATTERN = read_patterns()[3]
 KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
-HEADER = ExposureHeader(KEY, ELEMENT, 3, "2028-07-01T00:00:00", "WFI_IMAGE", 12.0, 85.0, 10.0, 12.108, 85.255, 0.0)
+HEADER = ExposureHeader(
+    KEY, ELEMENT, 3, "2028-07-01T00:00:00", "WFI_IMAGE", 12.0, 85.0, 10.0, 12.108, 85.255, 0.0
+)
 OPTIONS = {"skip": [], "slopes": {"rejection_threshold": 4.5}, "minimum_detectors": 1}
 STATE = DetectorState(
     gain_electrons_per_dn=2.0,
@@ -61,7 +63,9 @@ __all__ = ["draw_maps"]
 def make_references(state: DetectorState, maps: DetectorMaps) -> dict[str, Reference]:
     measured = measure_maps(state, maps, DETECTOR)
     measured["flat"] = measure_flat(state, maps, DETECTOR, ELEMENT)
-    chosen = {name: Reference(name, f"{name}.asdf", locked(arrays)) for name, arrays in measured.items()}
+    chosen = {
+        name: Reference(name, f"{name}.asdf", locked(arrays)) for name, arrays in measured.items()
+    }
     row = photometry_row(state, DETECTOR, ELEMENT)
     return {**chosen, "photom": Reference("photom", "photom.asdf", {}, {ELEMENT: row})}
 
@@ -77,7 +81,12 @@ def scene() -> np.ndarray:
     """Sky of 1 electron / s with blurred stars up to saturation, (120, 120)."""
     rate = np.full(WINDOW.active_shape, 1.0)
     y, x = np.mgrid[: rate.shape[0], : rate.shape[1]]
-    for flux, x0, y0 in ((300, 30.2, 30.4), (3000, 80.0, 40.0), (1e5, 60.3, 90.6), (2e6, 100.0, 100.0)):
+    for flux, x0, y0 in (
+        (300, 30.2, 30.4),
+        (3000, 80.0, 40.0),
+        (1e5, 60.3, 90.6),
+        (2e6, 100.0, 100.0),
+    ):
         rate += flux * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2) / (2 * np.pi)
     return rate
 

@@ -26,7 +26,11 @@ def small_package(folder):
 
 
 def outer_of_1(folder):
-    environment = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "machine code")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "NUMBA_CACHE_DIR": str(folder / "machine code"),
+    }
     code = "from tessella.outer import outer; print(outer(1), sum(outer.stats.cache_hits.values()))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -7,7 +7,11 @@ from tessella import flags
 
 
 def official(enumeration):
-    return {name: int(value) for name, value in enumeration.__members__.items() if "RESERVED" not in name}
+    return {
+        name: int(value)
+        for name, value in enumeration.__members__.items()
+        if "RESERVED" not in name
+    }
 
 
 def test_pixel_flags_are_the_official_ones():
@@ -24,7 +28,11 @@ def test_resultant_flags_are_the_official_ones():
 
 
 def test_module_constants_are_rows_of_the_table():
-    constants = {name: value for name, value in vars(flags).items() if name.isupper() and isinstance(value, int)}
+    constants = {
+        name: value
+        for name, value in vars(flags).items()
+        if name.isupper() and isinstance(value, int)
+    }
     assert constants.pop("GOOD") == 0
     assert constants == {name: flags.value(name) for name in constants}
 

@@ -11,7 +11,9 @@ def test_same_key_same_draws():
     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("key", [("dark", 1, "WFI01"), ("sky", 2, "WFI01"), ("sky", 1, "WFI02"), ("sky", 1)])
+@pytest.mark.parametrize(
+    "key", [("dark", 1, "WFI01"), ("sky", 2, "WFI01"), ("sky", 1, "WFI02"), ("sky", 1)]
+)
 def test_other_purpose_or_key_other_draws(key):
     assert generator(*key).random() != generator("sky", 1, "WFI01").random()
 

@@ -4,10 +4,10 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import get_args
 
+import exposures
 import numpy as np
 import pytest
 
-import exposures
 from tessella import flags, recipe
 from tessella.astrometry.pixel_area import relative_pixel_area
 from tessella.config import SkippableStep
@@ -93,7 +93,9 @@ def test_step_sets_its_own_flags_and_those_of_its_references_alone(step, before,
     given, made = before[step.name], run(step, before[step.name], references)
     allowed = np.uint32(sum(flags.value(name) for name in step.sets))
     for reftype in step.references:
-        allowed |= np.bitwise_or.reduce(references[reftype].arrays.get("dq", np.zeros(1, np.uint32)), axis=None)
+        allowed |= np.bitwise_or.reduce(
+            references[reftype].arrays.get("dq", np.zeros(1, np.uint32)), axis=None
+        )
     old = np.zeros(exposures.WINDOW.shape, np.uint32) if given.dq is None else given.dq
     old = old if old.shape == made.dq.shape else old[ACTIVE]
     assert flags.names(np.bitwise_or.reduce(made.dq & ~old & ~allowed, axis=None)) == []
@@ -139,7 +141,9 @@ def test_pipeline_works_without_a_step_that_may_be_skipped(skipped, ramp, refere
     ran = []
     options = {**exposures.OPTIONS, "skip": [skipped]}
     made = recipe.apply(LEVEL2_STEPS, ramp, references, options, ran.append)
-    assert [step.name for step in ran] == [step.name for step in LEVEL2_STEPS if step.name != skipped]
+    assert [step.name for step in ran] == [
+        step.name for step in LEVEL2_STEPS if step.name != skipped
+    ]
     assert np.isfinite(made.data[(made.dq & flags.DO_NOT_USE) == 0]).all()
 
 
@@ -150,7 +154,7 @@ def test_scene_is_recovered(image, maps, state):
     area = relative_pixel_area(exposures.DETECTOR, exposures.WINDOW)
     expected = 1.0 / state.gain_electrons_per_dn / area
     pull = ((image.data - expected) / image.err)[sky]
-    # The reference pixels of the one channel know the drift to 0.1 DN in each resultant, 0.003 DN / s
+    # The reference pixels of the one channel know the drift to 0.1 DN a resultant, 0.003 DN / s
     # or 0.02 errors in all slopes alike: three times. Deviation: 0.7 % of noise; capacitance
     # lowers it (photons are shared) and half counts of rounding raise it.
     assert abs(np.mean(pull)) < 0.06

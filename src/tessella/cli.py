@@ -36,9 +36,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that is asked for; return the exit code."""
     parser = make_parser()
-    args, args.more = parser.parse_known_args(argv)
-    if args.more and not getattr(COMMANDS[args.command], "TAKES_MORE", False):
-        parser.error(f"{args.command} does not take {' '.join(args.more)}")
+    args, more = parser.parse_known_args(argv)
+    if more and not getattr(COMMANDS[args.command], "TAKES_MORE", False):
+        parser.error(f"{args.command} does not take {' '.join(more)}")
+    args.more = more
     try:
         return COMMANDS[args.command].run(args)
     except (ConfigError, DataError) as error:

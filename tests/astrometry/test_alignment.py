@@ -34,16 +34,25 @@ def field(n=60, sigma_pixels=0.01, spurious=0, outliers=0, seed=1):
 
 def aligned(believed, peaks, flux, ra, dec, sigma_arcsec=0.0011, **options):
     errors = np.full(flux.size, sigma_arcsec), np.full(ra.size, 0.0005)
-    return align(believed, DETECTOR, *peaks, errors[0], flux, ra, dec, errors[1], **{**OPTIONS, **options})
+    return align(
+        believed, DETECTOR, *peaks, errors[0], flux, ra, dec, errors[1], **{**OPTIONS, **options}
+    )
 
 
 def rms_to_truth_mas(attitude):
     x, y = np.meshgrid(np.linspace(1536, 1536 + SIDE, 9), np.linspace(1536, 1536 + SIDE, 9))
-    (ra, dec), (ra0, dec0) = detector_to_sky(attitude, DETECTOR, x, y), detector_to_sky(TRUE, DETECTOR, x, y)
-    return 3.6e6 * np.sqrt(np.mean(((ra - ra0) * np.cos(np.radians(dec0))) ** 2 + (dec - dec0) ** 2) / 2)
+    (ra, dec), (ra0, dec0) = (
+        detector_to_sky(attitude, DETECTOR, x, y),
+        detector_to_sky(TRUE, DETECTOR, x, y),
+    )
+    return 3.6e6 * np.sqrt(
+        np.mean(((ra - ra0) * np.cos(np.radians(dec0))) ** 2 + (dec - dec0) ** 2) / 2
+    )
 
 
-@pytest.mark.parametrize("error", [(0.5, 0.0, 20.0), (-0.3, 0.4, -20.0), (2.0, -3.0, 60.0), (0.0, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    "error", [(0.5, 0.0, 20.0), (-0.3, 0.4, -20.0), (2.0, -3.0, 60.0), (0.0, 0.0, 0.0)]
+)
 def test_shift_and_roll_are_found_among_spurious_peaks_and_outliers(error):
     believed = mispointed(*error)
     found = aligned(believed, *field(spurious=200, outliers=8))
@@ -93,7 +102,7 @@ def test_satellites_of_bright_stars_do_not_vote():
     sky = rng.uniform(-60, 60, (25, 2))
     stars = sky + [1.3, -0.7]
     ring = [[0.9, 0.0], [0.0, 0.9], [-0.9, 0.0], [0.0, -0.9], [0.6, 0.6], [-0.6, 0.6]]
-    # Two of three stars are saturated: their core is missing, and structure around them is in concert.
+    # Two of three stars are bright: structure around them is in concert.
     satellites = np.concatenate([stars[:16] + offset for offset in ring])
     peaks = np.concatenate([stars, satellites])
     flux = np.concatenate([np.full(25, 1000.0), np.full(len(satellites), 30.0)])
@@ -130,4 +139,6 @@ def test_rigid_motion_is_recovered():
 def test_v2v3_of_a_star_is_that_of_the_corrected_attitude():
     found = aligned(mispointed(0.5, -0.2, 20.0), *field(sigma_pixels=0.0))
     assert rms_to_truth_mas(found.attitude) < 0.01
-    assert detector_to_v2v3(DETECTOR, 2043.5, 2043.5)[0] == pytest.approx(found.attitude.v2_ref, abs=1e-9)
+    assert detector_to_v2v3(DETECTOR, 2043.5, 2043.5)[0] == pytest.approx(
+        found.attitude.v2_ref, abs=1e-9
+    )

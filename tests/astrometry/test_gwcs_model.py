@@ -30,9 +30,15 @@ def test_models_agree_with_the_functions(detector):
 
 def test_border_shifts_the_origin_and_nothing_else():
     attitude, window = attitude_of("WFI02", 12.0, 45.0, 20.0), Window(128, 256, 256, 128)
-    inner, outer = build_gwcs(attitude, "WFI02", window), build_gwcs(attitude, "WFI02", window, border=4)
+    inner, outer = (
+        build_gwcs(attitude, "WFI02", window),
+        build_gwcs(attitude, "WFI02", window, border=4),
+    )
     np.testing.assert_allclose(outer(14.0, 24.0), inner(10.0, 20.0), rtol=1e-15)
-    assert inner.bounding_box.intervals[0].upper - inner.bounding_box.intervals[0].lower in (248, 120)
+    assert inner.bounding_box.intervals[0].upper - inner.bounding_box.intervals[0].lower in (
+        248,
+        120,
+    )
 
 
 def test_inverse_of_the_file_is_good_to_a_hundredth_of_a_pixel():

@@ -21,15 +21,23 @@ def test_projection_is_that_of_wcslib(dec):
     ra, dec_found = pixel_to_sky(lattice, x, y)
     expected = wcs.all_pix2world(x, y, 0)
     np.testing.assert_allclose(dec_found, expected[1], atol=1e-11)
-    np.testing.assert_allclose(((ra - expected[0] + 180) % 360 - 180) * np.cos(np.radians(dec_found)), 0, atol=1e-11)
-    np.testing.assert_allclose(np.stack(sky_to_pixel(lattice, ra, dec_found)), np.stack([x, y]), atol=1e-6)
+    np.testing.assert_allclose(
+        ((ra - expected[0] + 180) % 360 - 180) * np.cos(np.radians(dec_found)), 0, atol=1e-11
+    )
+    np.testing.assert_allclose(
+        np.stack(sky_to_pixel(lattice, ra, dec_found)), np.stack([x, y]), atol=1e-6
+    )
 
 
 def test_right_ascension_is_within_a_circle():
-    ra, _ = pixel_to_sky(Lattice(0.0, 0.0, 10.0, 10.0, 0.055, 20, 20), np.arange(20.0), np.full(20, 10.0))
+    ra, _ = pixel_to_sky(
+        Lattice(0.0, 0.0, 10.0, 10.0, 0.055, 20, 20), np.arange(20.0), np.full(20, 10.0)
+    )
     assert ((ra >= 0) & (ra < 360)).all()
     assert ra[0] > 359
 
 
 def test_far_side_of_the_sky_has_no_pixel():
-    assert np.isnan(sky_to_pixel(Lattice(0.0, 0.0, 0, 0, 0.055, 9, 9), np.array([180.0]), np.array([0.0]))[0]).all()
+    assert np.isnan(
+        sky_to_pixel(Lattice(0.0, 0.0, 0, 0, 0.055, 9, 9), np.array([180.0]), np.array([0.0]))[0]
+    ).all()

@@ -1,9 +1,9 @@
 """Pixels, telescope and sky."""
 
+import exposures
 import numpy as np
 import pytest
 
-import exposures
 from tessella.astrometry.wcs import (
     attitude_of,
     boresight_of,
@@ -46,7 +46,9 @@ def test_sky_comes_back_everywhere(dec):
     v2, v3 = detector_to_v2v3("WFI07", X, Y)
     back = sky_to_v2v3(attitude, *v2v3_to_sky(attitude, v2, v3))
     # Towards a pole an angle is known worse: 1e-7 arcsec.
-    np.testing.assert_allclose(np.stack(back), np.stack([v2, v3]), atol=1e-6 if abs(dec) > 89 else 1e-7)
+    np.testing.assert_allclose(
+        np.stack(back), np.stack([v2, v3]), atol=1e-6 if abs(dec) > 89 else 1e-7
+    )
 
 
 @pytest.mark.parametrize("number", range(1, 19))
@@ -58,7 +60,10 @@ def test_distortion_is_that_of_an_independent_reader_of_the_siaf(number):
     u, v = (X - 2043.5) / 2044, (Y - 2043.5) / 2044
     powers = [(i, j) for i in range(6) for j in range(6 - i)]
     expected = [
-        sum(c * u**i * v**j for (i, j), c in zip(powers, coefficients[f"{number:02d}{axis}"], strict=True))
+        sum(
+            c * u**i * v**j
+            for (i, j), c in zip(powers, coefficients[f"{number:02d}{axis}"], strict=True)
+        )
         for axis in ("v2", "v3")
     ]
     found = detector_to_v2v3(f"WFI{number:02d}", X, Y)
@@ -70,12 +75,17 @@ def test_attitude_is_that_of_romanisim():
     attitude = attitude_of("WFI01", 12.108, 85.255, 0.0)
     # Values of `meta.wcsinfo` in romanisim's files, made with its own rotations (pysiaf).
     expected = (11.279538246309537, 85.29011025031872, 59.174052590221834)
-    np.testing.assert_allclose((attitude.ra_ref, attitude.dec_ref, attitude.roll_ref), expected, atol=2e-11, rtol=0)
+    np.testing.assert_allclose(
+        (attitude.ra_ref, attitude.dec_ref, attitude.roll_ref), expected, atol=2e-11, rtol=0
+    )
 
 
 def test_all_detectors_share_one_boresight():
     boresights = np.array(
-        [[b.ra_ref, b.dec_ref, b.roll_ref] for b in (boresight_of(attitude_of(d, 40.0, -50.0, 12.0)) for d in DETECTORS)]
+        [
+            [b.ra_ref, b.dec_ref, b.roll_ref]
+            for b in (boresight_of(attitude_of(d, 40.0, -50.0, 12.0)) for d in DETECTORS)
+        ]
     )
     np.testing.assert_allclose(boresights, boresights[[0]].repeat(18, axis=0), atol=1e-11)
 
@@ -84,7 +94,9 @@ def test_moving_the_reference_point_moves_no_star():
     attitude = attitude_of("WFI03", 200.0, 70.0, 300.0)
     elsewhere = move_reference(attitude, -300.0, 500.0)
     v2, v3 = detector_to_v2v3("WFI03", X, Y)
-    assert separation_mas(*v2v3_to_sky(attitude, v2, v3), *v2v3_to_sky(elsewhere, v2, v3)).max() < 1e-6
+    assert (
+        separation_mas(*v2v3_to_sky(attitude, v2, v3), *v2v3_to_sky(elsewhere, v2, v3)).max() < 1e-6
+    )
 
 
 def test_reference_point_stands_where_the_attitude_says():

@@ -1,9 +1,9 @@
 """Flat field."""
 
+import exposures
 import numpy as np
 import pytest
 
-import exposures
 from tessella import flags
 from tessella.detector.flat import divide_by_flat
 from tessella.models import Window
@@ -13,7 +13,11 @@ SHAPE = (120, 120)
 
 def divided(flat, err=0.01, dq=0, value=10.0):
     image = exposures.make_image(np.full(SHAPE, value), 0.2, Window(0, 0, 128, 128))
-    maps = np.full(SHAPE, flat, np.float32), np.full(SHAPE, err, np.float32), np.full(SHAPE, dq, np.uint32)
+    maps = (
+        np.full(SHAPE, flat, np.float32),
+        np.full(SHAPE, err, np.float32),
+        np.full(SHAPE, dq, np.uint32),
+    )
     return divide_by_flat(image, *maps)
 
 
@@ -35,7 +39,9 @@ def test_unknown_response_keeps_the_value_and_is_flagged(flat):
 
 
 def test_flags_of_the_flat_are_passed_on():
-    assert (divided(1.0, dq=flags.value("UNRELIABLE_FLAT")).dq == flags.value("UNRELIABLE_FLAT")).all()
+    assert (
+        divided(1.0, dq=flags.value("UNRELIABLE_FLAT")).dq == flags.value("UNRELIABLE_FLAT")
+    ).all()
 
 
 def test_multiplication_by_the_flat_is_undone():

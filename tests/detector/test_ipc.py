@@ -17,11 +17,13 @@ def test_single_pixel_shows_the_kernel_and_not_its_mirror_image():
 def test_charge_is_kept():
     charge = np.random.default_rng(1).uniform(0, 1e4, (3, 20, 30))
     shown = couple_pixels(charge, KERNEL / KERNEL.sum())
-    # What a corner mirrors back differs from what it loses by the kernel's asymmetry, in edge pixels only.
+    # At edges, what is mirrored back differs from what is lost by the kernel's asymmetry.
     np.testing.assert_allclose(shown[:, 3:-3, 3:-3].mean(), charge[:, 3:-3, 3:-3].mean(), rtol=1e-2)
     symmetric = (KERNEL + KERNEL[::-1, ::-1]) / 2
     symmetric = (symmetric + symmetric[:, ::-1]) / 2
-    assert couple_pixels(charge, symmetric / symmetric.sum()).sum() == pytest.approx(charge.sum(), rel=1e-12)
+    assert couple_pixels(charge, symmetric / symmetric.sum()).sum() == pytest.approx(
+        charge.sum(), rel=1e-12
+    )
 
 
 def test_planes_do_not_mix():

@@ -27,7 +27,7 @@ def test_error_of_the_polynomial_is_its_first_missing_term():
     b, counts = 4e-7, 50000.0
     y = apply_nonlinearity(counts, b)
     c = inverse_coefficients(np.full((1, 1), b))[:, 0, 0]
-    # Six coefficients end with y**5; the next Catalan number is 42, the ratio of later terms below 4 b y.
+    # Six coefficients end with y**5; the next Catalan number is 42, later ones grow by under 4.
     missing = counts - np.polynomial.polynomial.polyval(y, c)
     assert 42 * b**5 * y**6 < missing < 42 * b**5 * y**6 / (1 - 4 * b * y)
 

@@ -13,8 +13,14 @@ S, D, A, L = flags.SATURATED, flags.DO_NOT_USE, flags.AD_FLOOR, flags.DROPOUT
 
 def flagged(counts, threshold=50000.0, pattern=SINGLE, before=None):
     data = np.array(counts, np.float32).reshape(-1, 1, 1)
-    resultant_dq = np.zeros(data.shape, np.uint8) if before is None else np.array(before, np.uint8).reshape(data.shape)
-    out, dq = flag_saturated(data, resultant_dq, np.zeros((1, 1), np.uint32), np.full((1, 1), threshold), pattern)
+    resultant_dq = (
+        np.zeros(data.shape, np.uint8)
+        if before is None
+        else np.array(before, np.uint8).reshape(data.shape)
+    )
+    out, dq = flag_saturated(
+        data, resultant_dq, np.zeros((1, 1), np.uint32), np.full((1, 1), threshold), pattern
+    )
     return out[:, 0, 0].tolist(), int(dq[0, 0])
 
 
@@ -70,4 +76,8 @@ def test_lost_resultant_does_not_shelter_the_one_that_hides_saturation():
 
 
 def test_full_pixel_creeps_above_its_saturation_up_to_the_ceiling():
-    assert clip_at_saturation(np.array([1e6, 1e6, 10.0]), np.array([5e4, 7e4, 5e4])).tolist() == [51000, 65535, 10]
+    assert clip_at_saturation(np.array([1e6, 1e6, 10.0]), np.array([5e4, 7e4, 5e4])).tolist() == [
+        51000,
+        65535,
+        10,
+    ]

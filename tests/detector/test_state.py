@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+import exposures
 import numpy as np
 
-import exposures
 from tessella.detector.state import draw_maps, is_reference
 from tessella.models import Window
 
@@ -13,13 +13,26 @@ def test_window_shows_the_pixels_of_the_whole():
     large = draw_maps(exposures.STATE, "WFI01", Window(128, 0, 256, 256))
     small = draw_maps(exposures.STATE, "WFI01", Window(256, 128, 128, 128))
     inside = np.s_[132:-4, 132:-4]
-    for name in ("gain", "dark", "pedestal", "saturation", "nonlinearity", "flat", "is_dead", "is_hot"):
-        np.testing.assert_array_equal(getattr(large, name)[inside], getattr(small, name)[4:-4, 4:-4])
+    for name in (
+        "gain",
+        "dark",
+        "pedestal",
+        "saturation",
+        "nonlinearity",
+        "flat",
+        "is_dead",
+        "is_hot",
+    ):
+        np.testing.assert_array_equal(
+            getattr(large, name)[inside], getattr(small, name)[4:-4, 4:-4]
+        )
 
 
 def test_detectors_and_seeds_differ(maps, state):
     assert (draw_maps(state, "WFI02", exposures.WINDOW).gain != maps.gain).mean() > 0.99
-    assert (draw_maps(replace(state, maps_seed=5), "WFI01", exposures.WINDOW).gain != maps.gain).mean() > 0.99
+    assert (
+        draw_maps(replace(state, maps_seed=5), "WFI01", exposures.WINDOW).gain != maps.gain
+    ).mean() > 0.99
 
 
 def test_border_sees_neither_light_nor_dark_current(maps):

@@ -9,7 +9,9 @@ from tessella.instrument.siaf import DETECTORS, WFI_CENTER, aperture, detector_a
 
 def test_there_are_eighteen_detectors_of_4088_pixels():
     assert len(DETECTORS) == 18
-    assert {(detector_aperture(name).x_ref, detector_aperture(name).y_ref) for name in DETECTORS} == {(2044.5, 2044.5)}
+    assert {
+        (detector_aperture(name).x_ref, detector_aperture(name).y_ref) for name in DETECTORS
+    } == {(2044.5, 2044.5)}
 
 
 def test_reference_pixel_is_the_origin_of_the_ideal_frame():

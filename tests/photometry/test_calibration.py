@@ -14,4 +14,4 @@ def test_star_of_the_zero_point_gives_one_electron_per_second():
 
 def test_nanojansky_has_its_magnitude():
     # Oke & Gunn's zero of 3631 Jy: 31.40006.
-    assert AB_MAG_OF_NANOJANSKY == pytest.approx(31.40006, abs=1e-5)
+    assert pytest.approx(31.40006, abs=1e-5) == AB_MAG_OF_NANOJANSKY

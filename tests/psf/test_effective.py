@@ -30,8 +30,12 @@ def test_gradient_is_that_of_the_values():
     dx, dy = np.random.default_rng(2).uniform(-4, 4, (2, 50))
     by_x, by_y = PSF.gradient(dx, dy)
     step = 1e-4
-    np.testing.assert_allclose(by_x, (PSF.evaluate(dx + step, dy) - PSF.evaluate(dx - step, dy)) / 2 / step, atol=1e-7)
-    np.testing.assert_allclose(by_y, (PSF.evaluate(dx, dy + step) - PSF.evaluate(dx, dy - step)) / 2 / step, atol=1e-7)
+    np.testing.assert_allclose(
+        by_x, (PSF.evaluate(dx + step, dy) - PSF.evaluate(dx - step, dy)) / 2 / step, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        by_y, (PSF.evaluate(dx, dy + step) - PSF.evaluate(dx, dy - step)) / 2 / step, atol=1e-7
+    )
 
 
 def test_stamp_ends_in_zero():

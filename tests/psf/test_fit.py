@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+import exposures
 import numpy as np
 import pytest
 
-import exposures
 from tessella import flags
 from tessella.models import Window
 from tessella.psf.effective import EffectivePsf
@@ -14,7 +14,9 @@ from tessella.psf.fit import find_peaks, measure_stars, sky_map
 AXIS = np.arange(-32, 33) / 4
 #: Width of the images of a short filter: undersampled.
 SIGMA = 0.55
-PSF = EffectivePsf(np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 2 / SIGMA**2) / (2 * np.pi * SIGMA**2), 4)
+PSF = EffectivePsf(
+    np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 2 / SIGMA**2) / (2 * np.pi * SIGMA**2), 4
+)
 WINDOW = Window(0, 0, 512, 512)
 
 
@@ -22,14 +24,19 @@ def field(flux, noise, seed=1, sky=0.5, gradient=0.0):
     """A grid of stars at random places within their pixels."""
     rng = np.random.default_rng(seed)
     shape = WINDOW.active_shape
-    y, x = (axis.ravel() + rng.uniform(-0.5, 0.5, 23 * 23) for axis in np.mgrid[20:500:21, 20:500:21][:, :23, :23])
+    y, x = (
+        axis.ravel() + rng.uniform(-0.5, 0.5, 23 * 23)
+        for axis in np.mgrid[20:500:21, 20:500:21][:, :23, :23]
+    )
     data = sky + gradient * np.arange(shape[1]) + noise * rng.standard_normal(shape)
     data = data * np.ones(shape)
     for a, b in zip(x, y, strict=True):
         rows, columns = np.arange(int(b) - 8, int(b) + 10), np.arange(int(a) - 8, int(a) + 10)
         keep = (rows < shape[0])[:, None] & (columns < shape[1])
         stamp = flux * PSF.evaluate_grid(columns - a, rows - b)
-        data[np.ix_(rows[rows < shape[0]], columns[columns < shape[1]])] += stamp[keep].reshape((rows < shape[0]).sum(), -1)
+        data[np.ix_(rows[rows < shape[0]], columns[columns < shape[1]])] += stamp[keep].reshape(
+            (rows < shape[0]).sum(), -1
+        )
     return exposures.make_image(data, noise, WINDOW), x, y
 
 
@@ -76,7 +83,7 @@ def test_smooth_sky_does_not_move_stars():
     k, m = paired(second, x, y)
     moved = dict(zip(m, second.x[k], strict=True))
     shift = [moved[n] - first.x[q] for q, n in zip(i, j, strict=True) if n in moved]
-    # A slope s of the sky moves a star by s * sum(dx * d psf / dx) / (flux * sum((d psf / dx)**2)), 2e-4 pixels.
+    # A slope s moves a star by s sum(x dpsf/dx) / (flux sum((dpsf/dx)**2)): 2e-4 pixels.
     assert abs(np.mean(shift)) < 1e-3
 
 
@@ -97,7 +104,9 @@ def test_brightest_are_measured_first_and_no_more_than_asked():
 
 
 def test_empty_sky_holds_no_stars():
-    image = exposures.make_image(np.random.default_rng(1).normal(1, 0.3, WINDOW.active_shape), 0.3, WINDOW)
+    image = exposures.make_image(
+        np.random.default_rng(1).normal(1, 0.3, WINDOW.active_shape), 0.3, WINDOW
+    )
     stars = measure_stars(image, PSF, 12.0, 100)
     assert stars.x.size == 0
     assert stars.is_good.dtype == bool

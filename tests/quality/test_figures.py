@@ -41,7 +41,13 @@ def test_both_sides_of_a_bound_count():
 def test_what_was_not_measured_is_null_and_not_good():
     figure = median_figure(np.full(200, np.nan), (-0.01, 0.01))
     assert figure.ok is False
-    assert figure.as_dict() == {"value": None, "n": 0, "interval": None, "bound": [-0.01, 0.01], "ok": False}
+    assert figure.as_dict() == {
+        "value": None,
+        "n": 0,
+        "interval": None,
+        "bound": [-0.01, 0.01],
+        "ok": False,
+    }
     json.dumps(figure.as_dict(), allow_nan=False)
 
 
@@ -53,7 +59,8 @@ def test_without_a_bound_nothing_is_judged():
 def test_wilson_interval_holds_the_fraction_and_stays_in_range(counts):
     n_good, n = counts
     low, high = wilson_interval(n_good, n)
-    assert 0 <= low <= n_good / n + 1e-12 and n_good / n - 1e-12 <= high <= 1
+    assert 0 <= low <= n_good / n + 1e-12
+    assert n_good / n - 1e-12 <= high <= 1
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

@@ -36,7 +36,9 @@ def test_nothing_pairs_with_an_empty_list():
 @given(st.floats(0, 360), st.floats(-89, 89), st.floats(-500, 500), st.floats(-500, 500))
 def test_offsets_are_recovered_anywhere_on_the_sky(ra, dec, east, north):
     moved_ra = ra + east / 3.6e6 / np.cos(np.radians(dec))
-    found = offsets_mas(np.array([moved_ra % 360]), np.array([dec + north / 3.6e6]), np.array([ra]), np.array([dec]))
+    found = offsets_mas(
+        np.array([moved_ra % 360]), np.array([dec + north / 3.6e6]), np.array([ra]), np.array([dec])
+    )
     # 360 deg in double precision resolve 6e-14 deg, 2e-7 mas, and 1/cos(89 deg) is 57.
     np.testing.assert_allclose(found[0], [east, north], atol=1e-4)
 

@@ -14,4 +14,7 @@ def test_a_job_inside_another_adds_nothing():
 
 def test_rules_stand_in_the_order_of_their_cost():
     rows = by_rule([JobTime("a", 1, 1, 1, 5), JobTime("b", 1, 1, 9, 5), JobTime("a", 1, 1, 2, 9)])
-    assert [(row.rule, row.n_jobs, row.cpu_s, row.memory_mb) for row in rows] == [("b", 1, 9, 5), ("a", 2, 3, 9)]
+    assert [(row.rule, row.n_jobs, row.cpu_s, row.memory_mb) for row in rows] == [
+        ("b", 1, 9, 5),
+        ("a", 2, 3, 9),
+    ]

@@ -25,7 +25,9 @@ def ramps(rate, seed=1, n_pixels=N, hit_read=None, hit_electrons=0.0, reads=READ
         electrons[hit_read - 1 :] += hit_electrons
     counts = 5000 + electrons / GAIN + NOISE * rng.standard_normal((n_reads, n_pixels))
     side = int(round(n_pixels**0.5))
-    return np.stack([counts[[k - 1 for k in r]].mean(axis=0) for r in reads]).reshape(-1, side, side)
+    return np.stack([counts[[k - 1 for k in r]].mean(axis=0) for r in reads]).reshape(
+        -1, side, side
+    )
 
 
 def fit(data, dq=None, gain=GAIN, threshold=None, noise=NOISE, several=SEVERAL):
@@ -70,7 +72,7 @@ def dense_fit(values, rate_dn, kept):
 
 
 def dense(values, kept=(0, 1, 2, 3), guess_from=None):
-    """The fit as documented: weights by the slope of a first fit, whose own go by a median; errors by the last slope."""
+    """The fit as documented: weights by a first slope (its own by a median), errors by the last."""
     kept, guess_from = list(kept), list(guess_from or kept)
     scaled = np.diff(values) / np.diff(resultant_covariance(0.0)[1])
     first, _, _ = dense_fit(values, max(np.median(scaled[guess_from]), 0), kept)
@@ -84,7 +86,9 @@ def error_of_a_jump(hit, rate_dn):
     shape = np.array([np.mean([k >= hit for k in r]) for r in READS])
     step = np.diff(np.eye(len(READS)), axis=0)
     design = step @ np.column_stack([times, shape])
-    return np.sqrt(np.linalg.inv(design.T @ np.linalg.inv(step @ covariance @ step.T) @ design)[1, 1])
+    return np.sqrt(
+        np.linalg.inv(design.T @ np.linalg.inv(step @ covariance @ step.T) @ design)[1, 1]
+    )
 
 
 @pytest.mark.parametrize("rate", [0.5, 20.0, 800.0])
@@ -107,7 +111,9 @@ def test_best_single_omission_equals_a_dense_one(hit):
     for y, x in np.ndindex(3, 3):
         values = data[:, y, x]
         guess = max(np.median(np.diff(values) / np.diff(resultant_covariance(0.0)[1])), 0)
-        chisq = [dense_fit(values, guess, [i for i in every if i != omitted])[2] for omitted in every]
+        chisq = [
+            dense_fit(values, guess, [i for i in every if i != omitted])[2] for omitted in every
+        ]
         best = int(np.argmin(chisq))
         slope, variance, left = dense(values, [i for i in every if i != best], guess_from=every)
         assert np.flatnonzero(out.resultant_dq[:, y, x] & flags.JUMP_DET).tolist() == [best + 1]
@@ -120,7 +126,9 @@ def test_hit_within_a_resultant_frees_both_its_differences():
     data = ramps(20.0, seed=4, n_pixels=100, hit_read=14, hit_electrons=20000.0)
     out = fit(data, threshold=4.5)
     # Reads 10 to 17 are resultant 3; differences 2 and 3 are hit, 0 and 1 are good.
-    assert ((out.resultant_dq & flags.JUMP_DET) != 0).sum(axis=0).tolist() == np.ones((10, 10)).tolist()
+    assert ((out.resultant_dq & flags.JUMP_DET) != 0).sum(axis=0).tolist() == np.ones(
+        (10, 10)
+    ).tolist()
     assert (out.resultant_dq[3] == flags.JUMP_DET).all()
     slope, _, chisq = dense(data[:, 0, 0], [0, 1], guess_from=[0, 1, 2, 3])
     assert out.slope[0, 0] == pytest.approx(slope, rel=1e-9)
@@ -181,14 +189,18 @@ def test_without_two_neighbouring_good_resultants_nothing_is_known():
         assert np.isfinite(values[1, 1])
 
 
-@pytest.mark.parametrize(("gain", "noise"), [(np.nan, 6.0), (0.0, 6.0), (-1.0, 6.0), (2.0, np.nan), (2.0, 0.0)])
+@pytest.mark.parametrize(
+    ("gain", "noise"), [(np.nan, 6.0), (0.0, 6.0), (-1.0, 6.0), (2.0, np.nan), (2.0, 0.0)]
+)
 def test_pixel_without_gain_or_noise_has_no_slope(gain, noise):
     assert np.isnan(fit(ramps(1.0, n_pixels=4), gain=gain, noise=noise).slope).all()
 
 
 def test_uniform_slope_is_the_mean_of_the_scaled_differences():
     data = ramps(5.0, n_pixels=4)
-    uniform = np.mean(np.diff(data, axis=0) / np.diff(resultant_covariance(0.0)[1])[:, None, None], axis=0)
+    uniform = np.mean(
+        np.diff(data, axis=0) / np.diff(resultant_covariance(0.0)[1])[:, None, None], axis=0
+    )
     out = fit(data)
     np.testing.assert_allclose(out.dumo, uniform - out.slope, rtol=1e-10, atol=1e-12)
 

@@ -3,10 +3,10 @@
 import warnings
 
 import asdf
+import exposures
 import numpy as np
 import pytest
 
-import exposures
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.models import Lattice
 from tessella.sky.tessellation import (
@@ -22,8 +22,15 @@ from tessella.sky.tessellation import (
 
 
 def holders(ra, dec):
-    """Number of regions that each direction belongs to."""
-    return sum(region.contains(ra, dec).astype(int) for region in regions())
+    """Number of regions that each direction belongs to; only those of near rings are asked."""
+    number, rings = np.zeros(ra.shape, int), {}
+    for region in regions():
+        bounds = (region.dec_min, region.dec_max)
+        if bounds not in rings:
+            rings[bounds] = np.flatnonzero((dec > bounds[0] - 1e-6) & (dec < bounds[1] + 1e-6))
+        near = rings[bounds]
+        number[near] += region.contains(ra[near], dec[near])
+    return number
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +38,12 @@ def official():
     path = exposures.SHARED / "data" / "roman" / "skycells" / "skymap_subset.asdf"
     if not path.is_file():
         pytest.skip(f"{path} is not here")
-    with warnings.catch_warnings(), asdf.open(path, memmap=False) as file:
+    with warnings.catch_warnings():
+        # Its writer's extensions are not installed.
         warnings.simplefilter("ignore")
-        roman = file["roman"]
-        return {name: np.array(roman[name]) for name in ("projection_regions", "skycells")}
+        with asdf.open(path, memmap=False) as file:
+            roman = file["roman"]
+            return {name: np.array(roman[name]) for name in ("projection_regions", "skycells")}
 
 
 def test_there_are_4058_regions_in_their_order():
@@ -62,7 +71,11 @@ def test_directions_on_bounds_belong_to_one_region():
         assert (holders(near, dec) == 1).all()
     edges = np.concatenate([bounds[:, 2], bounds[:, 3]])
     middle = np.tile(bounds[:, 1] - 0.1, 2)
-    for near in (edges, np.clip(np.nextafter(edges, -99), -90, 90), np.clip(np.nextafter(edges, 99), -90, 90)):
+    for near in (
+        edges,
+        np.clip(np.nextafter(edges, -99), -90, 90),
+        np.clip(np.nextafter(edges, 99), -90, 90),
+    ):
         assert (holders(middle, near) == 1).all()
 
 
@@ -80,12 +93,15 @@ def test_regions_are_the_official_ones(official):
     for row in official["projection_regions"]:
         region = regions()[int(row["index"])]
         for name in ("ra_tangent", "dec_tangent", "ra_min", "ra_max", "dec_min", "dec_max"):
-            assert (getattr(region, name) - row[name] + 180) % 360 - 180 == pytest.approx(0, abs=1e-9), name
+            assert (getattr(region, name) - row[name] + 180) % 360 - 180 == pytest.approx(
+                0, abs=1e-9
+            ), name
         assert (region.nx, region.ny) == (row["nx"], row["ny"])
 
 
 def test_cells_have_their_official_names_and_places(official):
-    rows = {str(row["name"]): row for row in official["skycells"]}
+    # The table's last row is the first cell of the next region.
+    rows = {str(row["name"]): row for row in official["skycells"][: 1985 + 2001]}
     ours = {}
     for index in (0, 1):
         region = regions()[index]
@@ -103,7 +119,10 @@ def test_cells_have_their_official_names_and_places(official):
 
 def test_rectangles_of_a_region_share_one_lattice():
     region = regions()[1]
-    cell, part = cell_lattice(region, 3, -2), lattice_of(region, 3 * 4800 + 70, -2 * 4800 + 11, 100, 90)
+    cell, part = (
+        cell_lattice(region, 3, -2),
+        lattice_of(region, 3 * 4800 + 70, -2 * 4800 + 11, 100, 90),
+    )
     x, y = np.arange(10.0), np.arange(10.0)
     np.testing.assert_allclose(
         np.stack(pixel_to_sky(part, x, y)), np.stack(pixel_to_sky(cell, x + 70, y + 11)), atol=1e-12

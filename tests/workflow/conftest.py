@@ -1,4 +1,4 @@
-"""Workflows without pixels: dry runs, and runs in which every stage only writes its files' names."""
+"""Workflows without pixels: dry runs, and runs whose every stage only writes names into files."""
 
 import os
 import re
@@ -31,7 +31,7 @@ if os.environ.get("STUB_FAILS", "nothing") in " ".join(words):
     sys.exit("some words\\nERROR: level1/x_uncal.asdf: truncated; fetch it again")
 if Path(words[0]).stem == os.environ.get("STUB_SLEEPS"):
     Path("asleep").touch()
-    time.sleep(8)
+    time.sleep(6)
 for word in words:
     if word.startswith("results/") and not Path(word).exists():
         Path(word).write_text('{"detectors": []}' if word.endswith(".json") else word)

@@ -39,7 +39,7 @@ def align_image(
     """
     stars = measure_stars(image, psf, options["threshold"], options["brightest"])
     pixel_arcsec = np.sqrt(nominal_pixel_area_arcsec2(image.detector))
-    fitted = np.flatnonzero(np.isfinite(stars.x) & (stars.flux > 0))
+    fitted = np.flatnonzero(stars.is_good)
     # A fit that is worse than its errors say knows the position as much worse.
     position_err = np.hypot(stars.x_err, stars.y_err) / np.sqrt(2) * np.sqrt(np.maximum(stars.chisq, 1))
     near = _around(image, references, options["search_radius_arcsec"] / pixel_arcsec)

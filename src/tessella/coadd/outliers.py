@@ -13,7 +13,11 @@ HALO = 16
 
 
 def flag_outliers(
-    images: list[Input], rows: Rows, pixfrac: float, signal_to_noise: tuple[float, float], derivative_scale: tuple[float, float]
+    images: list[Input],
+    rows: Rows,
+    pixfrac: float,
+    signal_to_noise: tuple[float, float],
+    derivative_scale: tuple[float, float],
 ) -> list[np.ndarray]:
     """Mark the pixels of each input that disagree with the median of all.
 
@@ -48,7 +52,11 @@ def flag_outliers(
 
 
 def _disagrees(
-    image: Input, median: np.ndarray, rows: Rows, signal_to_noise: tuple[float, float], derivative_scale: tuple[float, float]
+    image: Input,
+    median: np.ndarray,
+    rows: Rows,
+    signal_to_noise: tuple[float, float],
+    derivative_scale: tuple[float, float],
 ) -> np.ndarray:
     expected = _sample(median, image.places - np.array([rows.left, rows.first], float))
     derivative = _largest_step(expected)
@@ -64,7 +72,9 @@ def _disagrees(
 
 def _sample(median: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Interpolate linearly; NaN where any neighbour is NaN or outside."""
-    return map_coordinates(median, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan)
+    return map_coordinates(
+        median, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan
+    )
 
 
 def _largest_step(values: np.ndarray) -> np.ndarray:
@@ -77,4 +87,8 @@ def _largest_step(values: np.ndarray) -> np.ndarray:
 
 def without(image: Input, outliers: np.ndarray) -> Input:
     """Return the input with its outliers left out."""
-    return replace(image, weight=np.where(outliers, 0.0, image.weight), data=np.where(outliers, 0.0, image.data))
+    return replace(
+        image,
+        weight=np.where(outliers, 0.0, image.weight),
+        data=np.where(outliers, 0.0, image.data),
+    )

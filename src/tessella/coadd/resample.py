@@ -56,7 +56,15 @@ def _window(places: np.ndarray, rows: Rows) -> tuple[np.ndarray, tuple[int, int]
     return moved, (int(reached[0]), int(reached[-1])) if reached.size else (0, 0)
 
 
-def add(driz: Drizzle, image: Input, rows: Rows, pixfrac: float, data: np.ndarray, weight: np.ndarray, variances: list[np.ndarray] | None = None) -> None:
+def add(
+    driz: Drizzle,
+    image: Input,
+    rows: Rows,
+    pixfrac: float,
+    data: np.ndarray,
+    weight: np.ndarray,
+    variances: list[np.ndarray] | None = None,
+) -> None:
     """Add one array of an input to a drizzle.
 
     Parameters

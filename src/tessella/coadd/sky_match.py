@@ -27,7 +27,12 @@ def block_medians(values: np.ndarray, places: np.ndarray, shape: tuple[int, int]
     """
     rows, columns = -(-shape[0] // _BLOCK), -(-shape[1] // _BLOCK)
     cell = np.floor(places / _BLOCK).astype(int)
-    inside = (cell >= 0).all(axis=-1) & (cell[..., 0] < columns) & (cell[..., 1] < rows) & np.isfinite(values)
+    inside = (
+        (cell >= 0).all(axis=-1)
+        & (cell[..., 0] < columns)
+        & (cell[..., 1] < rows)
+        & np.isfinite(values)
+    )
     index = (cell[..., 1] * columns + cell[..., 0])[inside]
     order = np.lexsort((values[inside], index))
     index, ordered = index[order], values[inside][order]

@@ -19,6 +19,9 @@ from tessella.randomness import generator
 
 #: Largest offset at which the correlation of noise is recorded [lattice pixels].
 CORRELATION_REACH = 6
+#: Lattice pixels around a band that are made and thrown away: the drizzle library leaves out
+#: pixels whose centre falls beside its output, though part of them lies on it.
+_EDGE = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def prepare(
 def subtract_skies(images: list[Input], lattice: Lattice) -> tuple[list[Input], np.ndarray]:
     """Bring all inputs to one sky level; return them and the levels that were taken off [MJy / sr]."""
     medians = [
-        block_medians(np.where(image.weight > 0, image.data, np.nan), image.places, lattice.shape) for image in images
+        block_medians(np.where(image.weight > 0, image.data, np.nan), image.places, lattice.shape)
+        for image in images
     ]
     levels = match_skies(np.array(medians))
     subtracted = [
@@ -112,33 +116,50 @@ def coadd_band(
     around = Rows(first - HALO, count + 2 * HALO, lattice.nx + 2 * HALO, left=-HALO)
     outliers = flag_outliers(images, around, pixfrac, signal_to_noise, derivative_scale)
     kept = [without(image, marked) for image, marked in zip(images, outliers, strict=True)]
+    wide = Rows(first - _EDGE, count + 2 * _EDGE, lattice.nx + 2 * _EDGE, left=-_EDGE)
     sums = Drizzle(
-        kernel="square", fillval="NaN", out_shape=rows.shape, out_img2=[None, None], max_ctx_id=max(len(images) - 1, 0)
+        kernel="square",
+        fillval="NaN",
+        out_shape=wide.shape,
+        out_img2=[None, None],
+        max_ctx_id=max(len(images) - 1, 0),
     )
-    noise = Drizzle(kernel="square", fillval="NaN", out_shape=rows.shape, out_img2=[None], disable_ctx=True)
-    seconds = Drizzle(kernel="square", fillval="NaN", out_shape=rows.shape, disable_ctx=True)
+    noise = Drizzle(
+        kernel="square", fillval="NaN", out_shape=wide.shape, out_img2=[None], disable_ctx=True
+    )
+    seconds = Drizzle(kernel="square", fillval="NaN", out_shape=wide.shape, disable_ctx=True)
     for image in kept:
-        add(sums, image, rows, pixfrac, image.data, image.weight, [image.var_poisson, image.var_rnoise])
+        add(
+            sums,
+            image,
+            wide,
+            pixfrac,
+            image.data,
+            image.weight,
+            [image.var_poisson, image.var_rnoise],
+        )
         white, variance = _white_noise(image)
-        add(noise, image, rows, pixfrac, white, image.weight, [variance])
+        add(noise, image, wide, pixfrac, white, image.weight, [variance])
         time = np.where(image.weight > 0, image.exposure_time * image.area_ratio, 0.0)
-        add(seconds, image, rows, pixfrac, image.data, time)
-    covered = sums.out_wht > 0
+        add(seconds, image, wide, pixfrac, image.data, time)
+    covered = _inner(sums.out_wht) > 0
     band = Band(
         rows=rows,
-        data=np.where(covered, sums.out_img, np.nan),
-        var_poisson=np.where(covered, sums.out_img2[0], np.nan),
-        var_rnoise=np.where(covered, sums.out_img2[1], np.nan),
-        weight=np.where(covered, sums.out_wht, 0.0),
-        context=_planes(sums, rows),
-        exposure_time=np.where(covered, seconds.out_wht, 0.0),
-        noise=np.where(covered, noise.out_img / np.sqrt(noise.out_img2[0]), np.nan),
+        data=np.where(covered, _inner(sums.out_img), np.nan),
+        var_poisson=np.where(covered, _inner(sums.out_img2[0]), np.nan),
+        var_rnoise=np.where(covered, _inner(sums.out_img2[1]), np.nan),
+        weight=np.where(covered, _inner(sums.out_wht), 0.0),
+        context=_inner(np.asarray(sums.out_ctx).view(np.uint32)),
+        exposure_time=np.where(covered, _inner(seconds.out_wht), 0.0),
+        noise=np.where(covered, _inner(noise.out_img) / np.sqrt(_inner(noise.out_img2[0])), np.nan),
     )
-    return band, [_falling_on(rows, image, marked) for image, marked in zip(images, outliers, strict=True)]
+    return band, [
+        _falling_on(rows, image, marked) for image, marked in zip(images, outliers, strict=True)
+    ]
 
 
-def _planes(sums: Drizzle, rows: Rows) -> np.ndarray:
-    return np.asarray(sums.out_ctx).view(np.uint32).reshape(-1, *rows.shape)
+def _inner(values: np.ndarray) -> np.ndarray:
+    return values[..., _EDGE:-_EDGE, _EDGE:-_EDGE]
 
 
 def _white_noise(image: Input) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +208,11 @@ def noise_correlation(noise: np.ndarray, reach: int = CORRELATION_REACH) -> np.n
             product = float(np.sum(filled[here] * filled[there])) / pairs if pairs else 0.0
             out[reach + dy, reach + dx] = out[reach - dy, reach - dx] = product
     middle = out[reach, reach]
-    return out / middle if middle > 0 else np.where(np.arange(size * size).reshape(size, size) == size * size // 2, 1.0, 0.0)
+    return (
+        out / middle
+        if middle > 0
+        else np.where(np.arange(size * size).reshape(size, size) == size * size // 2, 1.0, 0.0)
+    )
 
 
 def finish(

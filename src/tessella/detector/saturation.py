@@ -1,4 +1,4 @@
-"""Saturation: where pixels and the converter stop counting, and how that is recognised in averages."""
+"""Saturation: where pixels and converter stop counting, and how averages show it."""
 
 import numpy as np
 
@@ -91,9 +91,9 @@ def flag_saturated(
         | np.where(floor, flags.AD_FLOOR | flags.DO_NOT_USE, 0)
         | np.where(diluted, flags.DO_NOT_USE, 0)
     )
-    return resultant_dq | found.astype(resultant_dq.dtype), dq | np.where(unknown, flags.NO_SAT_CHECK, 0).astype(
-        dq.dtype
-    )
+    return resultant_dq | found.astype(resultant_dq.dtype), dq | np.where(
+        unknown, flags.NO_SAT_CHECK, 0
+    ).astype(dq.dtype)
 
 
 def _hides_saturation(
@@ -121,7 +121,7 @@ def _hides_saturation(
 
 
 def _continued(data: np.ndarray, read_pattern: tuple[tuple[int, ...], ...], i: int) -> np.ndarray:
-    """Counts at the last read of resultant ``i + 1`` if those before resultant `i` went on as they were."""
+    """Continue the resultants before `i` to the last read of resultant ``i + 1`` [DN]."""
     middle = [float(np.mean(reads)) for reads in read_pattern]
     last = read_pattern[i + 1][-1]
     if i == 1:

@@ -41,13 +41,20 @@ def check_whole(path: str | Path) -> None:
     with path.open("rb") as file:
         head = file.read(1 << 20)
         if not head.startswith(b"#ASDF"):
-            raise DataError(f"{path}: not an ASDF file (it starts with {head[:8]!r}); expected '#ASDF'")
+            raise DataError(
+                f"{path}: not an ASDF file (it starts with {head[:8]!r}); expected '#ASDF'"
+            )
         while _BLOCK_MAGIC not in head and (more := file.read(1 << 20)):
             head += more
         position = head.find(_BLOCK_MAGIC)
         if position < 0 and not head.rstrip().endswith(b"..."):
-            raise DataError(f"{path}: truncated in its header: {size} bytes and no end of it; fetch it again")
-        n_needed = 1 + max((int(number) for number in _SOURCE.findall(head[: max(position, 0)])), default=-1)
+            raise DataError(
+                f"{path}: truncated in its header: {size} bytes and no end of it; fetch it again"
+            )
+        n_needed = 1 + max(
+            (int(number) for number in _SOURCE.findall(head if position < 0 else head[:position])),
+            default=-1,
+        )
         n_blocks = 0
         while position >= 0 and position < size:
             file.seek(position)
@@ -57,7 +64,9 @@ def check_whole(path: str | Path) -> None:
             header_size = int.from_bytes(start[4:6], "big")
             header = file.read(header_size)
             if len(header) < _BLOCK_HEADER.size:
-                raise DataError(f"{path}: truncated in a block header at byte {position}; fetch it again")
+                raise DataError(
+                    f"{path}: truncated in a block header at byte {position}; fetch it again"
+                )
             allocated = _BLOCK_HEADER.unpack(header[: _BLOCK_HEADER.size])[2]
             position += 6 + header_size + allocated
             if position > size:
@@ -66,7 +75,9 @@ def check_whole(path: str | Path) -> None:
                 )
             n_blocks += 1
     if n_blocks < n_needed:
-        raise DataError(f"{path}: truncated: it has {n_blocks} of at least {n_needed} blocks; fetch it again")
+        raise DataError(
+            f"{path}: truncated: it has {n_blocks} of at least {n_needed} blocks; fetch it again"
+        )
 
 
 @contextmanager
@@ -82,12 +93,16 @@ def open_roman(path: str | Path) -> Iterator[Any]:
     try:
         with asdf.open(path, lazy_load=True, memmap=False, validate_checksums=True) as file:
             if "roman" not in file:
-                raise DataError(f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}")
+                raise DataError(
+                    f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}"
+                )
             yield file["roman"]
     except ValueError as error:
         if "checksum" not in str(error):
             raise
-        raise DataError(f"{path}: damaged: an array does not agree with its checksum; fetch it again") from error
+        raise DataError(
+            f"{path}: damaged: an array does not agree with its checksum; fetch it again"
+        ) from error
 
 
 def save_model(model: Any, path: str | Path) -> None:

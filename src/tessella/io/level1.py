@@ -35,7 +35,9 @@ def write_ramp(
             f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has {len(pattern.reads)}"
         )
     model = rdm.ScienceRawModel.create_fake_data()
-    update(model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset))
+    update(
+        model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset)
+    )
     model.meta.exposure.data_problem = data_problem
     model.meta["tessella"] = {**provenance, "window": vars(ramp.window)}
     model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
@@ -71,11 +73,21 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
         data = np.asarray(roman["data"])
         shape = data.shape
         _check_shape(path, shape, window, meta)
-        optional = {name: np.asarray(roman[name]) for name in ("reference_read", "reference_amp33") if name in roman}
-        resultant_dq = np.asarray(roman["resultantdq"]) if "resultantdq" in roman else np.zeros(shape, np.uint8)
+        optional = {
+            name: np.asarray(roman[name])
+            for name in ("reference_read", "reference_amp33")
+            if name in roman
+        }
+        resultant_dq = (
+            np.asarray(roman["resultantdq"])
+            if "resultantdq" in roman
+            else np.zeros(shape, np.uint8)
+        )
         amp33 = np.asarray(roman["amp33"])
     if amp33.shape != (shape[0], shape[1], CHANNEL_WIDTH):
-        raise DataError(f"{path}: amp33 has shape {amp33.shape}, expected {(shape[0], shape[1], CHANNEL_WIDTH)}")
+        raise DataError(
+            f"{path}: amp33 has shape {amp33.shape}, expected {(shape[0], shape[1], CHANNEL_WIDTH)}"
+        )
     instrument, exposure = meta["instrument"], meta["exposure"]
     ramp = Ramp(
         detector=str(instrument["detector"]),
@@ -120,7 +132,9 @@ def _check_keywords(path: str | Path, roman: Any) -> None:
             node = node[part]
 
 
-def _check_shape(path: str | Path, shape: tuple[int, ...], window: Window, meta: Mapping[str, Any]) -> None:
+def _check_shape(
+    path: str | Path, shape: tuple[int, ...], window: Window, meta: Mapping[str, Any]
+) -> None:
     if len(shape) != 3 or shape[1:] != window.shape:
         raise DataError(
             f"{path}: data has shape {shape}, but the configured window has {window.shape} rows and columns; "
@@ -128,13 +142,19 @@ def _check_shape(path: str | Path, shape: tuple[int, ...], window: Window, meta:
         )
     pattern = meta["exposure"]["read_pattern"]
     if len(pattern) != shape[0]:
-        raise DataError(f"{path}: data has {shape[0]} resultants but meta.exposure.read_pattern {len(pattern)}")
+        raise DataError(
+            f"{path}: data has {shape[0]} resultants but meta.exposure.read_pattern {len(pattern)}"
+        )
     last = [reads[-1] if reads else -1 for reads in pattern]
     if last[0] < 0 or any(b <= a for a, b in zip(last, last[1:], strict=False)):
-        raise DataError(f"{path}: meta.exposure.read_pattern does not increase: {[list(r) for r in pattern]}")
+        raise DataError(
+            f"{path}: meta.exposure.read_pattern does not increase: {[list(r) for r in pattern]}"
+        )
     held = meta.get("tessella", {}).get("window")
     if held is not None and Window(**held) != window:
-        raise DataError(f"{path}: it holds the window {held}, but the configured one is {vars(window)}")
+        raise DataError(
+            f"{path}: it holds the window {held}, but the configured one is {vars(window)}"
+        )
 
 
 def _guide_window(meta: Mapping[str, Any], window: Window) -> tuple[int, int, int, int] | None:

@@ -23,8 +23,15 @@ from tessella.photometry.band import EncircledEnergy, prepare_band
 from tessella.quality.colour import binned
 from tessella.quality.prediction import deepest_aperture, saturation_flux
 from tessella.quality.samples import (
-    ExposureStars, Sky, SkyApertures, Sources, TileSamples, TruthInBand, place_truth, truth_of_tile,
-)  # fmt: skip
+    ExposureStars,
+    Sky,
+    SkyApertures,
+    Sources,
+    TileSamples,
+    TruthInBand,
+    place_truth,
+    truth_of_tile,
+)
 from tessella.quality.sky_apertures import empty_places, sky_pulls
 from tessella.quality.timing import JobTime
 from tessella.telemetry.ledger import total
@@ -39,7 +46,7 @@ class Tile:
     """Samples and pictures of one tile."""
 
     samples: TileSamples
-    #: Small background-subtracted image of each band [nJy / pixel].
+    #: Small image of each band, its median subtracted [MJy / sr].
     pictures: dict[str, np.ndarray]
 
 
@@ -57,7 +64,9 @@ def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
     needed = (*_TRUTH_COLUMNS, *elements)
     missing = [name for name in needed if name not in table.colnames]
     if missing:
-        raise DataError(f"{path}: column {missing[0]} is missing; a truth table has {', '.join(needed)}")
+        raise DataError(
+            f"{path}: column {missing[0]} is missing; a truth table has {', '.join(needed)}"
+        )
     is_star = np.asarray(table["type"]) == "PSF"
     return Sky(
         ra=np.asarray(table["ra"], float),
@@ -69,19 +78,20 @@ def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
 
 
 def saturation_limits(psfs: Iterable[str | Path], options: Mapping[str, Any]) -> dict[str, float]:
-    """Return the flux [maggies] from which a star saturates in its second resultant, by optical element.
+    """Return the flux [maggies] from which a star saturates in its second resultant, by filter.
 
     `options` names the detectors, the time to the end of the second resultant and the electrons
     that fill a pixel; the sharpest image and the most sensitive detector count.
     """
     limits: dict[str, float] = {}
+    seconds = options["second_resultant_s"]
     for path in psfs:
         psf = read_effective_psf(path)
         element = Path(path).stem.rsplit("_", 1)[1].upper()
-        peak = float(psf.evaluate(np.float64(0), np.float64(0)))
+        peak = float(psf.evaluate(np.zeros(1), np.zeros(1))[0])
         for detector in options["detectors"]:
             rate = 10 ** (0.4 * ab_zero_point(detector, element))
-            limit = saturation_flux(rate, options["second_resultant_s"], peak, options["saturation_electrons"])
+            limit = saturation_flux(rate, seconds, peak, options["saturation_electrons"])
             limits[element] = min(limit, limits.get(element, np.inf))
     return limits
 
@@ -91,23 +101,33 @@ def read_tiles(
     segmentations: Sequence[Path],
     mosaics: Sequence[Path],
     encircled_energy: Path,
-    sky: Sky | None,
-    limits: Mapping[str, float],
+    psfs: Sequence[Path],
+    truth: str | None,
     options: Mapping[str, Any],
 ) -> list[Tile]:
-    """Read the products of all tiles; coadds belong to the catalogue of the same stem."""
-    return [
-        read_tile(
-            catalog,
-            segmentation,
-            [path for path in mosaics if _stem(path, 2) == _stem(catalog, 1)],
-            encircled_energy,
-            sky,
-            limits,
-            options,
-        )
-        for catalog, segmentation in zip(catalogs, segmentations, strict=True)
-    ]
+    """Read the products of all tiles; coadds belong to the catalogue of the same stem.
+
+    Parameters
+    ----------
+    catalogs, segmentations, mosaics : sequences of paths
+        Catalogues and segmentation maps in the same order, coadds of all tiles and filters.
+    encircled_energy : path
+        `apcorr` reference.
+    psfs : sequence of paths
+        `epsf` references of all filters.
+    truth : str, optional
+        Table of the simulated sky; None where there is none.
+    options : mapping
+        Section ``report`` of the configuration, section ``measure`` under that name, and what
+        `saturation_limits` needs.
+    """
+    limits = saturation_limits(psfs, options)
+    sky = read_sky(truth, limits) if truth else None
+    tiles = []
+    for catalog, segmentation in zip(catalogs, segmentations, strict=True):
+        own = [path for path in mosaics if _stem(path, 2) == _stem(catalog, 1)]
+        tiles.append(read_tile(catalog, segmentation, own, encircled_energy, sky, limits, options))
+    return tiles
 
 
 def _stem(path: Path, n_endings: int) -> str:
@@ -138,25 +158,43 @@ def read_tile(
         name = f"{mosaic.lattice.skycell} {element}"
         places = empty_places(occupied, radius, options["n_sky_apertures"], name)
         apertures[element] = SkyApertures(*sky_pulls(band, *places))
-        pictures[element] = binned(band.data, max(1, -(-max(band.data.shape) // _PICTURE_PIXELS)))
+        pictures[element] = _picture(mosaic.data)
         if sky is not None:
             truth[element] = place_truth(sky, mosaic, band, limits[element])
     known = truth_of_tile(sky, truth) if sky is not None else None
     return Tile(TileSamples(known, _sources(catalog, list(apertures)), apertures), pictures)
 
 
+def _picture(data: np.ndarray) -> np.ndarray:
+    known = data[np.isfinite(data)]
+    level = np.median(known) if known.size else 0.0
+    return binned(data - level, max(1, -(-max(data.shape) // _PICTURE_PIXELS)))
+
+
 def _sources(path: Path, elements: Sequence[str]) -> Sources:
     table = read_catalog(path)["source_catalog"]
 
     def columns(ending: str) -> dict[str, np.ndarray]:
-        return {e: np.asarray(table[f"tessella_star_{e.lower()}_{ending}"], float) for e in elements}
+        names = {element: f"tessella_star_{element.lower()}_{ending}" for element in elements}
+        return {element: np.asarray(table[name], float) for element, name in names.items()}
 
-    place = (np.asarray(table[name], float) for name in ("ra", "dec"))
-    return Sources(*place, columns("flux"), columns("flux_err"))
+    ra, dec = (np.asarray(table[name], float) for name in ("ra", "dec"))
+    return Sources(ra, dec, columns("flux"), columns("flux_err"))
+
+
+def read_exposures(
+    stars: Sequence[Path], wcs: Sequence[Path], reference_stars: Path
+) -> tuple[list[ExposureStars], list[str]]:
+    """Read the stars of all detector images, and the optical element of each."""
+    pairs = [read_exposure_stars(*files, reference_stars) for files in zip(stars, wcs, strict=True)]
+    return [found for found, _ in pairs], [element for _, element in pairs]
 
 
 def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[ExposureStars, str]:
-    """Read the stars of a detector image, and the reference stars at its time; and its optical element."""
+    """Read the stars of an image and the reference stars at its time; and its optical element.
+
+    Reference stars without a measured motion are left out.
+    """
     with open_roman(wcs) as roman:
         meta = roman["meta"]
         start, status = meta["exposure"]["start_time"], str(meta["wcs_fit_results"]["status"])
@@ -176,16 +214,18 @@ def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[
             dec=column("dec"),
             is_good=column("is_good", bool),
             is_used=column("is_used", bool),
-            reference_ra=reference.ra,
-            reference_dec=reference.dec,
+            reference_ra=reference.ra[reference.is_moved],
+            reference_dec=reference.dec[reference.is_moved],
             status=status,
         ),
         element,
     )
 
 
-def read_packets(ledgers: Sequence[str]) -> dict[str, int]:
-    """Add up the packet ledgers of all exposures."""
+def read_packets(ledgers: Sequence[str]) -> dict[str, int] | None:
+    """Add up the packet ledgers of all exposures; None where no telemetry was read."""
+    if not ledgers:
+        return None
     summed = total([read_ledger(path) for path in ledgers])
     names = ("received", "used", "duplicate", "idle", "unknown", "missing_rows")
     return {name: int(getattr(summed, name)) for name in names} | {"rejected": summed.n_rejected}
@@ -201,7 +241,10 @@ def read_verdicts(paths: Iterable[Path]) -> list[dict[str, str]]:
 
 
 def read_job_times(folder: Path) -> list[JobTime]:
-    """Read the benchmark files of a run: ``<rule>/<job>.tsv`` or ``<rule>.tsv``; the end is when the file was written."""
+    """Read the benchmark files of a run, ``<rule>/<job>.tsv`` or ``<rule>.tsv``.
+
+    A job ended when its file was written.
+    """
     jobs = []
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")

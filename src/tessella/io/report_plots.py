@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,15 +13,15 @@ from tessella.io.atomic import replacing
 from tessella.photometry.band import AB_ZERO_POINT
 from tessella.quality.against_truth import FLUX_BIAS_BOUND, FluxSample
 from tessella.quality.colour import colour_picture
-from tessella.quality.figures import median_interval
+from tessella.quality.figures import median_interval, rms
 from tessella.quality.samples import SkyApertures
 from tessella.quality.sky_apertures import depth_abmag
-from tessella.quality.summary import Offsets
+from tessella.quality.summary import Assessment, Offsets
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -32,6 +33,9 @@ _STYLE = {
     "figure.constrained_layout.use": True,
 }
 _BEFORE, _AFTER = "#b9bec7", "#1f6feb"
+#: Offsets are drawn to scale up to this one, by their logarithm beyond [mas].
+_LINEAR_MAS = 5.0
+_TICKS_MAS = (-1000, -100, -20, -5, 0, 5, 20, 100, 1000)
 _BARS = "#9db8dd"
 #: Without a time of making the same data give the same file.
 _METADATA = {"Software": None}
@@ -62,7 +66,7 @@ def _figure(path: str | Path, columns: int, width: float, height: float) -> Iter
 
 
 def write_colour(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
-    """Write a colour picture of a tile: the reddest filter red, the bluest blue, north up, east left.
+    """Write a colour picture of a tile, the reddest filter red, north up and east left.
 
     Parameters
     ----------
@@ -88,9 +92,30 @@ def _cropped(picture: np.ndarray) -> np.ndarray:
     return picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
+def plot_all(
+    found: Assessment,
+    sky: Mapping[str, SkyApertures],
+    astrometry: Path,
+    fluxes: Path,
+    pulls: Path,
+    depth: Path,
+) -> list[tuple[Path, str]]:
+    """Write all plots to the paths given; return the paths with captions."""
+    plot_astrometry(astrometry, found.reference_offsets, found.true_offsets)
+    plot_fluxes(fluxes, found.fluxes)
+    plot_pulls(pulls, found.fluxes, sky)
+    plot_depth(depth, sky)
+    return [
+        (astrometry, "Positions"),
+        (fluxes, "Fluxes against truth"),
+        (pulls, "Are the errors real?"),
+        (depth, "Depth"),
+    ]
+
+
 def plot_astrometry(path: str | Path, references: Offsets, truth: Offsets | None) -> None:
     """Plot offsets of positions from the reference stars, and from the truth where there is one."""
-    with _figure(path, 3 if truth else 1, 10.5 if truth else 4.0, 3.7) as axes:
+    with _figure(path, 3 if truth else 1, 10.5 if truth else 4.0, 4.2) as axes:
         _offsets(axes[0], references.before, references.after, "Stars of the alignment, from Gaia")
         if truth:
             _offsets(axes[1], truth.before, truth.after, "Other stars of exposures, from truth")
@@ -98,19 +123,26 @@ def plot_astrometry(path: str | Path, references: Offsets, truth: Offsets | None
 
 
 def _offsets(axis: plt.Axes, before: np.ndarray | None, after: np.ndarray, title: str) -> None:
-    for offsets, colour, name in ((before, _BEFORE, "before alignment"), (after, _AFTER, "after alignment")):
+    axis.set_title(title)
+    for offsets, colour, name in ((before, _BEFORE, "before"), (after, _AFTER, "after")):
         if offsets is not None and len(offsets):
-            label = f"{name}, n = {len(offsets)}"
+            label = f"{name}: rms {float(rms(offsets)):.2f} mas, n = {len(offsets)}"
             axis.plot(*offsets.T, ".", color=colour, ms=3, alpha=0.6, label=label)
-    size = 1.4 * np.percentile(np.abs(after), 99) if len(after) else 1.0
-    reach = max(size, 5.0)
+    shown = np.concatenate([np.empty((0, 2)), after] if before is None else [before, after])
+    reach = 1.2 * max(_LINEAR_MAS, float(np.abs(shown).max(initial=0.0)))
+    for scale in (axis.set_xscale, axis.set_yscale):
+        scale("symlog", linthresh=_LINEAR_MAS, linscale=1.5)
+    ticks = [tick for tick in _TICKS_MAS if abs(tick) < reach]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
     # East is left, as in the picture.
-    axis.set(xlim=(reach, -reach), ylim=(-reach, reach), aspect="equal", title=title)
+    axis.set(xlim=(reach, -reach), ylim=(-reach, reach), box_aspect=1)
     axis.set(xlabel="east [mas]", ylabel="north [mas]")
-    axis.axhline(0, color="#d0d4da", lw=0.8, zorder=0)
-    axis.axvline(0, color="#d0d4da", lw=0.8, zorder=0)
+    for line in (axis.axhline, axis.axvline):
+        line(0, color="#d0d4da", lw=0.8, zorder=0)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="upper right", fontsize=7, handletextpad=0.1)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, handletextpad=0.1)
 
 
 def plot_fluxes(path: str | Path, samples: Mapping[str, FluxSample]) -> None:
@@ -138,8 +170,10 @@ def _flux_panel(axis: plt.Axes, sample: FluxSample, element: str) -> None:
     axis.set_ylabel("measured - true [%]")
 
 
-def plot_pulls(path: str | Path, samples: Mapping[str, FluxSample], sky: Mapping[str, SkyApertures]) -> None:
-    """Plot deviations over their errors, of stars and of empty sky, beside the normal distribution."""
+def plot_pulls(
+    path: str | Path, samples: Mapping[str, FluxSample], sky: Mapping[str, SkyApertures]
+) -> None:
+    """Plot deviations over their errors, of stars and of empty sky."""
     order = by_wavelength(list(sky))
     with _figure(path, len(order), max(3.5 * len(order), 4.0), 3.0) as axes:
         for axis, element in zip(axes, order, strict=True):
@@ -147,8 +181,18 @@ def plot_pulls(path: str | Path, samples: Mapping[str, FluxSample], sky: Mapping
             axis.hist(sky[element].pulls, edges, density=True, color=_BARS, label="empty sky")
             if element in samples:
                 pulls = samples[element].pulls
-                axis.hist(pulls, edges, density=True, histtype="step", color="#d1495b", lw=1.4, label="stars")
-            axis.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color="#444b57", lw=1, label="normal")
+                axis.hist(
+                    pulls,
+                    edges,
+                    density=True,
+                    histtype="step",
+                    color="#d1495b",
+                    lw=1.4,
+                    label="stars",
+                )
+            axis.plot(
+                x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color="#444b57", lw=1, label="normal"
+            )
             axis.set(title=element, xlabel="(measured - true) / error", yticks=[])
             axis.legend(fontsize=7)
 
@@ -163,7 +207,9 @@ def plot_depth(path: str | Path, sky: Mapping[str, SkyApertures]) -> None:
             depth = depth[np.isfinite(depth)]
             if depth.size:
                 label = f"{element}: {np.median(depth):.2f}"
-                axes[0].hist(depth, 40, histtype="stepfilled", alpha=0.55, color=colour, label=label)
+                axes[0].hist(
+                    depth, 40, histtype="stepfilled", alpha=0.55, color=colour, label=label
+                )
         axes[0].set(xlabel="5 sigma depth of point sources [AB mag]", ylabel="apertures")
         axes[0].legend(title="median", fontsize=8)
 

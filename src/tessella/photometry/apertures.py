@@ -13,6 +13,8 @@ from tessella.sources.stamps import nearest_pixel, stamp_grid, stamps
 
 #: Radii of the circular apertures by the digits in their columns' names [arcsec].
 APERTURES = {"01": 0.1, "02": 0.2, "04": 0.4, "08": 0.8, "16": 1.6}
+#: Smallest aperture that stands for a point source's flux: 1.5 detector pixels [arcsec].
+_SMALLEST_ARCSEC = 0.165
 #: Inner and outer radius of the background annulus [arcsec].
 ANNULUS = (2.4, 2.8)
 #: A source whose flux grows by more than this factor beyond a point source's is extended.
@@ -151,6 +153,9 @@ def annulus_background(band: Band, columns: Mapping[str, np.ndarray]) -> dict[st
 def best_aperture(band: Band) -> str:
     """Return the digits of the aperture in which faint point sources have the best signal-to-noise.
 
+    Apertures below one and a half detector pixels do not take part: what they hold depends on
+    where the star fell on the pixels, by some percent with four dithers.
+
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -168,7 +173,8 @@ def best_aperture(band: Band) -> str:
         spread = np.sqrt(correlated_variance(weights, band.noise_correlation)[0])
         return float(np.nan_to_num(band.encircled_energy.at(radius)) / spread)
 
-    return max(APERTURES, key=signal_to_noise)
+    robust = [digits for digits, radius in APERTURES.items() if radius >= _SMALLEST_ARCSEC]
+    return max(robust, key=signal_to_noise)
 
 
 def star_flux(band: Band, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

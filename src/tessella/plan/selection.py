@@ -95,7 +95,7 @@ def selection_id(files: dict[str, str], detector: str, element: str) -> str:
     Examples
     --------
     >>> selection_id({"dark": "a.asdf"}, "WFI01", "f158")
-    'wfi01_f158_6ea22dd2'
+    'wfi01_f158_b96179bc'
     """
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return f"{detector.lower()}_{element}_{digest[:8]}"

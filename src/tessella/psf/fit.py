@@ -90,7 +90,9 @@ def find_peaks(image: Image, threshold: float) -> np.ndarray:
     bad = ((image.dq & flags.DO_NOT_USE) != 0) | ~np.isfinite(image.data)
     signal = np.where(bad, 0.0, image.data - sky_map(image.data, bad))
     variance = np.where(bad, 0.0, image.err**2)
-    ratio = uniform_filter(signal, 3) * 9 / np.sqrt(np.maximum(uniform_filter(variance, 3) * 9, 1e-30))
+    ratio = (
+        uniform_filter(signal, 3) * 9 / np.sqrt(np.maximum(uniform_filter(variance, 3) * 9, 1e-30))
+    )
     is_peak = (signal == maximum_filter(signal, 3)) & (ratio > threshold) & ~bad
     is_peak[:_HALF_BOX] = is_peak[-_HALF_BOX:] = False
     is_peak[:, :_HALF_BOX] = is_peak[:, -_HALF_BOX:] = False
@@ -131,7 +133,9 @@ def fit_star(
         by_x, by_y = psf.gradient_grid(dx, dy)
         model = parameters[2] * shape + parameters[3]
         weight = np.where(used, 1 / (variance + (_MODEL_ERROR * parameters[2] * shape) ** 2), 0.0)
-        design = np.stack([-parameters[2] * by_x, -parameters[2] * by_y, shape, np.ones_like(shape)]).reshape(4, -1)
+        design = np.stack(
+            [-parameters[2] * by_x, -parameters[2] * by_y, shape, np.ones_like(shape)]
+        ).reshape(4, -1)
         normal = (design * weight.ravel()) @ design.T
         try:
             covariance = np.linalg.inv(normal)
@@ -180,6 +184,17 @@ def measure_stars(image: Image, psf: EffectivePsf, threshold: float, n_brightest
         sigma = np.sqrt(np.diag(covariance))
         good = bool(np.isfinite(fit).all() and whole and fit[2] > 0)
         offset = (px - _HALF_BOX, py - _HALF_BOX)
-        rows.append((fit[0] + offset[0], fit[1] + offset[1], sigma[0], sigma[1], fit[2], sigma[2], chisq, good))
+        rows.append(
+            (
+                fit[0] + offset[0],
+                fit[1] + offset[1],
+                sigma[0],
+                sigma[1],
+                fit[2],
+                sigma[2],
+                chisq,
+                good,
+            )
+        )
     columns = np.array(rows, float).reshape(-1, 8).T
     return Stars(*columns[:7], is_good=columns[7].astype(bool))

@@ -43,7 +43,7 @@ class FluxSample:
 
 
 def completeness(truth: Truth, sources: Sources) -> dict[str, Figure]:
-    """Return the part of isolated true sources that the catalogue has: of all, of stars, of galaxies.
+    """Return the part of isolated true sources found: of all, of stars, of galaxies.
 
     A source counts if its largest signal-to-noise ratio among the bands is above 10 and it is
     isolated in that band; it is recovered if a catalogue source is within 0.1 arcsec.
@@ -70,14 +70,18 @@ def genuine(truth: Truth, sources: Sources) -> np.ndarray:
 
 
 def near_saturated(truth: Truth, sources: Sources) -> np.ndarray:
-    """Tell which catalogue sources lie within 5 arcsec of a star that saturates in some band, (n,)."""
+    """Tell which catalogue sources lie within 5 arcsec of a saturated star, (n,)."""
     star = ~truth.every("is_unsaturated")
-    near = nearest_within(sources.ra, sources.dec, truth.ra[star], truth.dec[star], SATURATED_ARCSEC)
+    near = nearest_within(
+        sources.ra, sources.dec, truth.ra[star], truth.dec[star], SATURATED_ARCSEC
+    )
     return near >= 0
 
 
 def purity(truth: Truth, sources: Sources) -> dict[str, Figure]:
-    """Return the part of catalogue sources of S/N above 10 that are true: of all, near and far from saturated stars.
+    """Return the part of catalogue sources that are true: of all, near saturated stars, elsewhere.
+
+    Catalogue sources count whose largest signal-to-noise ratio among the bands is above 10.
 
     `truth` holds every true source of the covered area, its border included.
     """

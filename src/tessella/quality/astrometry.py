@@ -37,14 +37,16 @@ def catalogue(
     index = match(truth.ra, truth.dec, sources.ra, sources.dec, PAIR_ARCSEC)
     chosen = np.flatnonzero(counts & (index >= 0))
     found = index[chosen]
-    offsets = offsets_mas(sources.ra[found], sources.dec[found], truth.ra[chosen], truth.dec[chosen])
+    offsets = offsets_mas(
+        sources.ra[found], sources.dec[found], truth.ra[chosen], truth.dec[chosen]
+    )
     return offsets, rms_figure(offsets, "astrometry", BOUND_MAS)
 
 
 def single_exposures(
     truth: Truth, exposures: Sequence[ExposureStars], elements: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return offsets of stars in single exposures from the truth [mas], before and after alignment, (n, 2) each.
+    """Return offsets of stars in exposures from the truth [mas], before and after, (n, 2).
 
     The sample of `catalogue`, with the signal-to-noise ratio of a single exposure; `elements`
     are the optical elements of the exposures. Pairs are sought by the position after alignment.
@@ -66,7 +68,7 @@ def single_exposures(
 
 
 def against_references(exposures: Sequence[ExposureStars]) -> tuple[np.ndarray, np.ndarray]:
-    """Return offsets of the stars used in alignments from the reference stars [mas], before and after, (n, 2) each."""
+    """Return offsets of aligned stars from reference stars [mas], before and after, (n, 2)."""
     before, after = [np.empty((0, 2))], [np.empty((0, 2))]
     for stars in exposures:
         used = np.flatnonzero(stars.is_used)

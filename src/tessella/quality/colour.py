@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
-#: Brightness in sky standard deviations at which the stretch turns from linear to logarithmic, and white.
+#: In standard deviations of the sky: where the stretch turns from linear to logarithmic, and white.
 _SOFTENING = 6.0
 _WHITE = 3000.0
 
@@ -41,7 +41,7 @@ def colour_picture(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.n
         In [0, 1], rows and columns as they came.
     """
     planes = np.stack([plane / _sky_sd(plane) for plane in (red, green, blue)], axis=-1)
-    known = np.isfinite(planes).all(axis=-1)
+    known = np.asarray(np.isfinite(planes).all(axis=-1))
     planes = np.where(known[..., None], planes, 0.0)
     brightness = np.maximum(planes.mean(axis=-1), 1e-9)
     stretched = np.arcsinh(brightness / _SOFTENING) / np.arcsinh(_WHITE / _SOFTENING)

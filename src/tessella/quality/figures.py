@@ -1,4 +1,4 @@
-"""Figures of quality: a value, the number of objects behind it, its sampling interval and a verdict."""
+"""Figures of quality: a value, the number of objects, the sampling interval and a verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Figure:
 
     @property
     def ok(self) -> bool | None:
-        """Tell whether the figure stands: at least `MINIMUM_OBJECTS`, and an interval that meets the bound.
+        """Tell whether enough objects stand behind the figure and its interval meets the bound.
 
         None where there is no bound to judge by.
         """
@@ -160,7 +160,7 @@ def rms(offsets: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> float(rms(np.array([[3.0, 4.0], [3.0, 4.0]])).__round__(6))
+    >>> round(float(rms(np.array([[3.0, 4.0], [3.0, 4.0]]))), 6)
     3.535534
     """
     return np.asarray(np.sqrt(np.mean(np.square(offsets), axis=(-2, -1))))

@@ -1,4 +1,4 @@
-"""What an image can be expected to show of a true source: its signal-to-noise, saturation, place."""
+"""What an image can show of a true source: signal-to-noise ratio, saturation, place."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from tessella.sources.stamps import nearest_pixel, stamps
 
 
 def deepest_aperture(band: Band) -> tuple[float, float]:
-    """Return radius [arcsec] and encircled energy of the aperture in which faint stars stand out most."""
+    """Return radius [arcsec] and encircled energy of the aperture best for faint stars."""
     radius = APERTURES[best_aperture(band)]
     return radius, band.encircled_energy.at(radius)
 
@@ -42,7 +42,7 @@ def predicted_error(band: Band, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def covered(mosaic: Mosaic) -> np.ndarray:
-    """Tell which pixels lie in the area that exposures cover, saturated cores included, (ny, nx)."""
+    """Tell which pixels exposures cover, saturated cores included, (ny, nx)."""
     return np.asarray(binary_fill_holes(np.isfinite(mosaic.data)))
 
 
@@ -58,7 +58,8 @@ def distance_to_border(area: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.nda
 
     Examples
     --------
-    >>> distance_to_border(np.ones((9, 9), bool), np.array([4.0, 20.0]), np.array([1.0, 4.0])).tolist()
+    >>> area = np.ones((9, 9), bool)
+    >>> distance_to_border(area, np.array([4.0, 20.0]), np.array([1.0, 4.0])).tolist()
     [2.0, 0.0]
     """
     distance = distance_transform_edt(np.pad(area, 1))[1:-1, 1:-1]
@@ -73,7 +74,10 @@ def exposures_at(mosaic: Mosaic, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _at(values: np.ndarray, x: np.ndarray, y: np.ndarray, outside: float) -> np.ndarray:
     ny, nx = values.shape
-    column, row = nearest_pixel(np.nan_to_num(x, nan=-9.0)), nearest_pixel(np.nan_to_num(y, nan=-9.0))
+    column, row = (
+        nearest_pixel(np.nan_to_num(x, nan=-9.0)),
+        nearest_pixel(np.nan_to_num(y, nan=-9.0)),
+    )
     inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     return np.where(inside, values[np.clip(row, 0, ny - 1), np.clip(column, 0, nx - 1)], outside)
 
@@ -104,7 +108,7 @@ def saturation_flux(
 
 
 def best_of(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest of several numbers of each source, (n,), and which of them it is; NaN never is.
+    """Return the largest of several numbers of each source and which it is, (n,); NaN never is.
 
     Examples
     --------

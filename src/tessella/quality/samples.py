@@ -1,7 +1,7 @@
-"""The samples that figures of quality are made of: true sources, catalogue sources, sky, stars of exposures."""
+"""The samples behind the figures: true sources, catalogue sources, sky, stars of exposures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +10,13 @@ from tessella.astrometry.tangent import sky_to_pixel
 from tessella.models import Mosaic
 from tessella.photometry.band import Band
 from tessella.quality.matching import isolated, nearest_within
-from tessella.quality.prediction import best_of, covered, distance_to_border, exposures_at, predicted_error
+from tessella.quality.prediction import (
+    best_of,
+    covered,
+    distance_to_border,
+    exposures_at,
+    predicted_error,
+)
 
 #: True sources so close to the border of the covered area do not count [arcsec].
 BORDER_ARCSEC = 1.0
@@ -76,7 +82,7 @@ class Truth:
     bands: Mapping[str, TruthInBand]
 
     def best_band(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the largest signal-to-noise ratio among the bands and whether the source is isolated there."""
+        """Return the largest signal-to-noise ratio of all bands, and where it is isolated there."""
         snr, which = best_of([band.snr for band in self.bands.values()])
         alone = np.choose(which, [band.is_isolated for band in self.bands.values()])
         return snr, alone.astype(bool)
@@ -192,7 +198,7 @@ def join(samples: Sequence[Sample]) -> Sample:
 
 
 def join_sources(tiles: Sequence[Sources]) -> Sources:
-    """Put the sources of all tiles together, once each: where tiles overlap the first one counts."""
+    """Put the sources of all tiles together; where tiles overlap the first one counts."""
     joined = tiles[0]
     for tile in tiles[1:]:
         repeat = nearest_within(tile.ra, tile.dec, joined.ra, joined.dec, _SAME_ARCSEC) >= 0
@@ -220,10 +226,12 @@ def without_repeats(truth: Truth) -> Truth:
 
 def _each(values: Sequence[Any], function: Any) -> Any:
     first = values[0]
-    if is_dataclass(first):
-        names = [entry.name for entry in fields(first)]
-        parts = {name: _each([getattr(value, name) for value in values], function) for name in names}
-        return type(first)(**parts)  # type: ignore[operator]
     if isinstance(first, Mapping):
         return {key: _each([value[key] for value in values], function) for key in first}
-    return function(values)
+    if isinstance(first, np.ndarray):
+        return function(values)
+    parts = {
+        entry.name: _each([getattr(value, entry.name) for value in values], function)
+        for entry in fields(first)
+    }
+    return type(first)(**parts)

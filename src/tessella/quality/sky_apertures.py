@@ -1,4 +1,4 @@
-"""Apertures on empty sky: do fluxes of nothing scatter as their errors say, and how deep is an image?"""
+"""Apertures on empty sky: do they scatter as their errors say, and how deep is an image."""
 
 import numpy as np
 
@@ -13,7 +13,9 @@ _GAP = 4
 DEPTH_SIGMA = 5.0
 
 
-def empty_places(occupied: np.ndarray, radius_pixels: float, n: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def empty_places(
+    occupied: np.ndarray, radius_pixels: float, n: int, name: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose places for apertures that touch neither sources nor each other.
 
     Parameters
@@ -64,7 +66,7 @@ def sky_pulls(band: Band, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def depth_abmag(error: np.ndarray) -> np.ndarray:
-    """Return the AB magnitude of a point source at 5 standard errors [nJy]; NaN for errors of 0 or less.
+    """Return the AB magnitude of 5 standard errors [nJy]; NaN for errors of 0 or less.
 
     Examples
     --------

@@ -16,27 +16,37 @@ SKY_PULL_BOUND = (0.9, 1.1)
 
 #: How the figures are defined, for the reader of the summary.
 NOTES = {
-    "figure": "value, number n of objects, 95 % sampling interval, bound and whether it is met: not with fewer than "
-    "100 objects, not where the interval excludes the bound; null is not measured",
-    "snr": "true flux over the predicted error of a point source's flux in the deepest aperture, from the coadd's "
-    "variance, the correlation of its noise and the encircled energy; of the best band where none is named",
-    "isolated": "no true source within 1.5 arcsec down to 2 mag fainter, 1 arcsec from the border of the covered area",
+    "figure": "value, number n of objects, 95 % sampling interval, bound and "
+    "whether it is met: not with fewer than 100 objects, not where the "
+    "interval excludes the bound; null is not measured",
+    "snr": "true flux over the predicted error of a point source's flux in the "
+    "deepest aperture, from the coadd's variance, the correlation of "
+    "its noise and the encircled energy; of the best band where none is "
+    "named",
+    "isolated": "no true source within 1.5 arcsec down to 2 mag fainter, 1 arcsec "
+    "from the border of the covered area",
     "unsaturated": "no pixel full by the end of the second resultant, by the true flux",
-    "completeness_snr10": "isolated true sources, saturated ones and galaxies included, with a catalogue source within 0.1 arcsec",
-    "purity_snr10": "catalogue sources of measured S/N > 10, none left out, that are the nearest to a true source within "
-    "0.2 arcsec or its half-light radius; a true source vouches for one catalogue source",
-    "around_saturated_stars": "within 5 arcsec of a true star that saturates in some band; part of the purity above",
-    "flux": "isolated unsaturated stars of S/N 10 to 100 in the band with a catalogue source within 0.2 arcsec",
+    "completeness_snr10": "isolated true sources, saturated ones and galaxies included, with "
+    "a catalogue source within 0.1 arcsec",
+    "purity_snr10": "catalogue sources of measured S/N > 10, none left out, that are "
+    "the nearest to a true source within 0.2 arcsec or its half-light "
+    "radius; a true source vouches for one catalogue source",
+    "around_saturated_stars": "within 5 arcsec of a true star that saturates in some band; part "
+    "of the purity above",
+    "flux": "isolated unsaturated stars of S/N 10 to 100 in the band with a "
+    "catalogue source within 0.2 arcsec",
     "sky": "apertures that touch no detected source, nor each other, in the deepest aperture",
-    "astrometry_rms_mas": "rms per axis of final catalogue positions: isolated unsaturated stars of S/N > 50 that took "
-    "part in no alignment; before and after: the same in single exposures, S/N of one exposure",
-    "wall_s": "time during which at least one job ran, from the benchmark files; pauses between runs do not count",
+    "astrometry_rms_mas": "rms per axis of final catalogue positions: isolated unsaturated "
+    "stars of S/N > 50 that took part in no alignment; before and "
+    "after: the same in single exposures, S/N of one exposure",
+    "wall_s": "time during which at least one job ran, from the benchmark files; "
+    "pauses between runs do not count",
 }
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Offsets of stars east and north [mas], (n, 2): before and after alignment, and of the catalogue."""
+    """Offsets of stars east and north [mas], (n, 2): before, after alignment, in the catalogue."""
 
     before: np.ndarray
     after: np.ndarray
@@ -125,9 +135,7 @@ def _against_truth(
         "completeness_snr10": complete.pop("all"),
         "purity_snr10": pure.pop("all"),
         "flux_bias": {element: flux_bias(sample) for element, sample in fluxes.items()},
-        "flux_pull_sd": {
-            element: flux_pull(sample, element) for element, sample in fluxes.items()
-        },
+        "flux_pull_sd": {element: flux_pull(sample, element) for element, sample in fluxes.items()},
         "astrometry_rms_mas": positions,
         "astrometry_before_mas": rms_figure(before, "astrometry before", None),
         "astrometry_after_mas": rms_figure(after, "astrometry after", astrometry.BOUND_MAS),

@@ -121,14 +121,18 @@ def _mask_jumps(difference, diagonal, beside, used, several_reads, one_limit, tw
 
 
 @kernel
-def _fit_pixel(difference, used, rate_scale, read_variance, timing, several_reads, limits, buffers, hit, out):
+def _fit_pixel(
+    difference, used, rate_scale, read_variance, timing, several_reads, limits, buffers, hit, out
+):
     """Fit one pixel; `out` receives slope, both variances, chi-squared and the uniform slope."""
     diagonal, beside, work = buffers[0], buffers[1], buffers[2:]
     m = difference.size
     guess = max(_median_of_used(difference, used), 0.0)
     _set_covariance(guess * rate_scale, read_variance, timing, diagonal, beside)
     if limits[0] > 0:
-        _mask_jumps(difference, diagonal, beside, used, several_reads, limits[0], limits[1], work, hit)
+        _mask_jumps(
+            difference, diagonal, beside, used, several_reads, limits[0], limits[1], work, hit
+        )
     slope, _, _ = _solve(difference, diagonal, beside, used, work)
     _set_covariance(max(slope, 0.0) * rate_scale, read_variance, timing, diagonal, beside)
     slope, weight, chisq = _solve(difference, diagonal, beside, used, work)
@@ -171,7 +175,16 @@ def _fit_rows(data, unusable, gain, read_noise, timing, several_reads, limits, o
             hit[:] = False
             variance = np.float64(read_noise[y, x]) ** 2
             _fit_pixel(
-                difference, used, 1 / np.float64(gain[y, x]), variance, timing, several_reads, limits, buffers, hit, result
+                difference,
+                used,
+                1 / np.float64(gain[y, x]),
+                variance,
+                timing,
+                several_reads,
+                limits,
+                buffers,
+                hit,
+                result,
             )
             out[:, y, x] = result
             for i in range(n):
@@ -227,7 +240,9 @@ def fit_slopes(
     """
     n, ny, nx = data.shape
     if n != timing.interval.size + 1:
-        raise ValueError(f"the ramp has {n} resultants but its read pattern {timing.interval.size + 1}")
+        raise ValueError(
+            f"the ramp has {n} resultants but its read pattern {timing.interval.size + 1}"
+        )
     limits = np.zeros(2)
     if rejection_threshold is not None:
         # Two freed differences: chi-squared of 2 degrees that is exceeded as rarely as T**2 is of 1.
@@ -235,9 +250,19 @@ def fit_slopes(
     out = np.empty((5, ny, nx))
     hits = np.zeros((n, ny, nx), np.bool_)
     unusable = (resultant_dq & _UNUSABLE) != 0
-    _fit_rows(data, unusable, gain, read_noise, _stack(timing), np.asarray(several_reads), limits, out, hits)
+    _fit_rows(
+        data,
+        unusable,
+        gain,
+        read_noise,
+        _stack(timing),
+        np.asarray(several_reads),
+        limits,
+        out,
+        hits,
+    )
     flagged = resultant_dq | np.where(hits, flags.JUMP_DET, 0).astype(resultant_dq.dtype)
-    return Slopes(*out, resultant_dq=flagged)
+    return Slopes(*out, flagged)
 
 
 def _stack(timing: DifferenceTiming) -> np.ndarray:

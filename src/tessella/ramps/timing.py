@@ -50,7 +50,9 @@ def variance_times(read_pattern: tuple[tuple[int, ...], ...], frame_time: float)
     return np.array(times) * frame_time
 
 
-def difference_timing(read_pattern: tuple[tuple[int, ...], ...], frame_time: float) -> DifferenceTiming:
+def difference_timing(
+    read_pattern: tuple[tuple[int, ...], ...], frame_time: float
+) -> DifferenceTiming:
     """Return the covariance coefficients of a read pattern.
 
     Raises
@@ -64,7 +66,9 @@ def difference_timing(read_pattern: tuple[tuple[int, ...], ...], frame_time: flo
     [0.5, 0.5]
     """
     if len(read_pattern) < 2:
-        raise ValueError(f"a slope needs at least 2 resultants; the read pattern has {len(read_pattern)}")
+        raise ValueError(
+            f"a slope needs at least 2 resultants; the read pattern has {len(read_pattern)}"
+        )
     mean = mean_times(read_pattern, frame_time)
     tau = variance_times(read_pattern, frame_time)
     n_reads = np.array([len(reads) for reads in read_pattern], float)

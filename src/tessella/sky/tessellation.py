@@ -46,7 +46,9 @@ class Region:
         ra = np.asarray(ra) % 360.0 % 360.0
         after, before = ra >= self.ra_min, ra < self.ra_max
         across = after & before if self.ra_min < self.ra_max else after | before
-        upper = np.where(self.dec_max >= 90.0, np.asarray(dec) <= 90.0, np.asarray(dec) < self.dec_max)
+        upper = np.where(
+            self.dec_max >= 90.0, np.asarray(dec) <= 90.0, np.asarray(dec) < self.dec_max
+        )
         return across & (np.asarray(dec) >= self.dec_min) & upper
 
 
@@ -113,7 +115,9 @@ def region_of(ra: float, dec: float) -> Region:
     for region in regions():
         if region.contains(np.float64(ra), np.float64(dec)):
             return region
-    raise ValueError(f"no region holds RA {ra}, Dec {dec}; RA and Dec are degrees, Dec from -90 to 90")
+    raise ValueError(
+        f"no region holds RA {ra}, Dec {dec}; RA and Dec are degrees, Dec from -90 to 90"
+    )
 
 
 def cell_name(region: Region, column: int, row: int) -> str:
@@ -182,13 +186,20 @@ def cells_of(region: Region) -> list[tuple[int, int]]:
     1985
     """
     n = max(region.nx, region.ny) // CELL_PITCH // 2 + 3
-    column, row = (index.ravel() for index in np.meshgrid(np.arange(-n, n + 1), np.arange(-n, n + 1)))
+    column, row = (
+        index.ravel() for index in np.meshgrid(np.arange(-n, n + 1), np.arange(-n, n + 1))
+    )
     origin = lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE)
     inside = np.zeros(column.size, bool)
     for dx in (CELL_BORDER - 0.5, CELL_SIZE - CELL_BORDER - 0.5):
         for dy in (CELL_BORDER - 0.5, CELL_SIZE - CELL_BORDER - 0.5):
-            inside |= region.contains(*pixel_to_sky(origin, column * CELL_PITCH + dx, row * CELL_PITCH + dy))
-    return sorted(zip(column[inside].tolist(), row[inside].tolist(), strict=True), key=lambda cell: (cell[1], cell[0]))
+            inside |= region.contains(
+                *pixel_to_sky(origin, column * CELL_PITCH + dx, row * CELL_PITCH + dy)
+            )
+    return sorted(
+        zip(column[inside].tolist(), row[inside].tolist(), strict=True),
+        key=lambda cell: (cell[1], cell[0]),
+    )
 
 
 def cells_touched(region: Region, ra: np.ndarray, dec: np.ndarray) -> list[tuple[int, int]]:
@@ -197,7 +208,9 @@ def cells_touched(region: Region, ra: np.ndarray, dec: np.ndarray) -> list[tuple
     first_column, last_column = _cell_range(x)
     first_row, last_row = _cell_range(y)
     kept = set(cells_of(region))
-    touched = [(c, r) for r in range(first_row, last_row + 1) for c in range(first_column, last_column + 1)]
+    touched = [
+        (c, r) for r in range(first_row, last_row + 1) for c in range(first_column, last_column + 1)
+    ]
     return [cell for cell in touched if cell in kept]
 
 

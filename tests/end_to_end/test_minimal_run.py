@@ -1,0 +1,219 @@
+"""A whole run on a small window: products, reruns, kills, and the way back in from telemetry."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config" / "minimal.yaml"
+RUN = Path("results") / "minimal"
+
+
+def workflow(folder: Path, *more: str) -> list[str]:
+    """Command line of a run in `folder`, away from the clone."""
+    return [
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
+        "--cores", "2", "--rerun-incomplete", "--configfile", str(CONFIG), *more,
+    ]  # fmt: skip
+
+
+def planned(folder: Path, *more: str) -> list[dict]:
+    """Jobs that a dry run would start, with their wildcards as text."""
+    command = workflow(folder, "--dry-run", *more)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    jobs = []
+    for line in (done.stdout + done.stderr).splitlines():
+        words = line.strip()
+        if words.startswith(("rule ", "localrule ")):
+            jobs.append({"rule": words.split()[1].rstrip(":"), "wildcards": ""})
+        elif words.startswith("wildcards:") and jobs:
+            jobs[-1]["wildcards"] = words.removeprefix("wildcards:").strip()
+    return [job for job in jobs if job["rule"] != "all"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run."""
+    folder = tmp_path_factory.mktemp("whole run")
+    done = subprocess.run(workflow(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+def arrays_of(run: Path) -> dict[str, np.ndarray]:
+    """All arrays and table columns of the products of a run."""
+    import asdf
+    import pyarrow.parquet
+
+    found = {}
+    for path in sorted([*run.glob("level[1-4]/*.asdf")]):
+        with asdf.open(path, memmap=False) as file:
+            for name, value in file["roman"].items():
+                if name != "meta":
+                    found[f"{path.name}:{name}"] = np.array(value)
+    for path in sorted(run.glob("level4/*_cat.parquet")):
+        table = pyarrow.parquet.read_table(path)
+        for name in table.column_names:
+            found[f"{path.name}:{name}"] = table[name].to_numpy(zero_copy_only=False)
+    return found
+
+
+def test_products_validate(finished: Path) -> None:
+    """Level 1 to 4 products open as the official models and fit their schemas."""
+    import roman_datamodels as rdm
+    from tessella.io.catalog import read_catalog
+
+    paths = sorted((finished / RUN).glob("level[1-4]/*.asdf"))
+    kinds = {path.stem.rsplit("_", 1)[1] for path in paths}
+    assert kinds == {"uncal", "cal", "wcs", "coadd", "segm"}
+    for path in paths:
+        with rdm.open(path) as model:
+            assert model.validate() is None
+            assert model.meta.filename == path.name
+    (catalog,) = (finished / RUN).glob("level4/*_cat.parquet")
+    read_catalog(catalog).validate()
+
+
+def test_references_validate(finished: Path) -> None:
+    """All references fit the schemas of their types."""
+    import roman_datamodels as rdm
+
+    paths = sorted((finished / RUN).glob("references/simulated/*.asdf"))
+    assert len(paths) >= 10
+    for path in paths:
+        with rdm.open(path) as model:
+            assert model.validate() is None
+
+
+def test_ledgers_balance_and_lost_rows_are_flagged(finished: Path) -> None:
+    """Every packet is accounted for, and each missing row shows as DROPOUT in Level 1."""
+    from tessella import flags
+    from tessella.io.level1 import read_ramp
+    from tessella.models import Window
+
+    ledgers = sorted((finished / RUN).glob("level0/*_ledger.json"))
+    assert len(ledgers) == 6
+    for path in ledgers:
+        ledger = json.loads(path.read_text())
+        rejected = sum(ledger["rejected"].values())
+        known = ledger["used"] + ledger["duplicate"] + rejected + ledger["idle"] + ledger["unknown"]
+        assert ledger["received"] == known
+        assert ledger["missing_rows"] == 9
+        (level1,) = (finished / RUN).glob(f"level1/{path.name.removesuffix('_ledger.json')}_*_uncal.asdf")
+        ramp, _ = read_ramp(level1, Window(1792, 1792, 512, 512))
+        assert ((ramp.resultant_dq & flags.DROPOUT) != 0).any()
+
+
+def test_report_says_what_was_measured(finished: Path) -> None:
+    """The summary has every figure with its number of objects and interval."""
+    summary = json.loads((finished / RUN / "quality" / "summary.json").read_text())
+    for key in ("completeness_snr10", "purity_snr10", "astrometry_rms_mas"):
+        assert {"value", "n", "interval"} <= set(summary[key])
+    assert set(summary["flux_bias"]) == {"F106", "F158"}
+    assert summary["packets"]["missing_rows"] == 54
+    assert (finished / RUN / "quality" / "report.html").stat().st_size > 50_000
+
+
+def test_bright_stars_come_out_with_their_true_flux_and_place(finished: Path) -> None:
+    """Isolated stars of the truth table above S/N 20 are found, within 1.5 % of their flux in the median."""
+    from astropy.table import Table
+    from scipy.spatial import cKDTree
+    from tessella.io.catalog import read_catalog
+
+    truth = Table.read(finished / RUN / "simulation" / "truth.ecsv", format="ascii.ecsv")
+    (path,) = (finished / RUN).glob("level4/*_cat.parquet")
+    catalog = read_catalog(path).source_catalog
+    cosine = np.cos(np.radians(np.median(truth["dec"])))
+    place = np.column_stack([truth["ra"] * cosine, truth["dec"]]) * 3600
+    flux = np.asarray(truth["F158"]) * 3631e9
+    found = np.column_stack([np.asarray(catalog["ra"]) * cosine, np.asarray(catalog["dec"])]) * 3600
+    distance, nearest = cKDTree(found).query(place)
+    lonely = np.array([len(near) == 1 for near in cKDTree(place).query_ball_point(place, 1.0)])
+    inside = np.all(np.abs(place - np.median(found, axis=0)) < 20, axis=1)
+    chosen = lonely & inside & (np.asarray(truth["type"]) == "PSF") & (flux > 1500) & (flux < 2e5)
+    assert chosen.sum() > 20
+    assert np.mean(distance[chosen] < 0.1) > 0.9
+    matched = chosen & (distance < 0.1)
+    measured = np.asarray(catalog["tessella_star_f158_flux"])[nearest[matched]]
+    # 20 stars or more of S/N > 20, one percent of scatter by the sub-pixel phase besides.
+    assert abs(np.nanmedian(measured / flux[matched]) - 1) < 0.015
+
+
+def test_a_finished_run_has_nothing_to_do(finished: Path) -> None:
+    """A second start plans no job."""
+    assert planned(finished) == []
+
+
+def test_losing_one_image_rebuilds_it_and_what_hangs_on_it(finished: Path) -> None:
+    """The other exposures and the other filter stay as they are."""
+    lost = finished / RUN / "level2" / "r0000101001001003001_0002_wfi01_f158_cal.asdf"
+    aside = lost.with_suffix(".aside")
+    lost.rename(aside)
+    try:
+        jobs = planned(finished)
+    finally:
+        aside.rename(lost)
+    rules = [job["rule"] for job in jobs]
+    assert rules.count("calibrate_exposure") == rules.count("align_exposures") == rules.count("coadd_tile") == 1
+    assert {"simulate_exposure", "decode_telemetry", "make_references"}.isdisjoint(rules)
+    for job in jobs:
+        if job["rule"] in ("calibrate_exposure", "align_exposures"):
+            assert "r0000101001001003001_0002" in job["wildcards"]
+        if job["rule"] == "coadd_tile":
+            assert "f158" in job["wildcards"]
+    assert {"detect_sources", "measure_sources", "join_bands"} <= set(rules)
+
+
+def test_an_option_of_the_catalog_reruns_the_catalog_only(finished: Path, tmp_path: Path) -> None:
+    """Changing the detection threshold plans nothing below Level 4."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("detect: {threshold_sigma: 6.0}\n")
+    jobs = {job["rule"] for job in planned(finished, str(overlay))}
+    assert "detect_sources" in jobs
+    assert jobs <= {"detect_sources", "measure_sources", "join_bands", "make_report"}
+
+
+def test_telemetry_files_lead_to_the_same_ramps(finished: Path, tmp_path: Path) -> None:
+    """A run that starts from the packets plans itself from them and makes equal Level 1 files."""
+    name = "r0000101001001001001_0001_wfi01_f106_uncal.asdf"
+    target = f"results/from_packets/level1/{name}"
+    more = ["source=telemetry", f"telemetry_folder={finished / RUN / 'level0'}", "run=from_packets"]
+    command = [*workflow(tmp_path), "--config", *more, "--", target]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    import asdf
+
+    with asdf.open(tmp_path / target) as one, asdf.open(finished / RUN / "level1" / name) as two:
+        for array in ("data", "resultantdq", "reference_read", "amp33"):
+            np.testing.assert_array_equal(one["roman"][array], two["roman"][array])
+
+
+def test_a_killed_run_is_finished_by_one_command(finished: Path, tmp_path: Path) -> None:
+    """After SIGKILL of the whole tree, `tessella resume` ends with the arrays of an unbroken run."""
+    running = subprocess.Popen(
+        workflow(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    while len(list((tmp_path / RUN).glob("level2/*_cal.asdf"))) < 2:
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    command = [sys.executable, "-m", "tessella", "resume", *workflow(tmp_path)[3:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    whole, resumed = arrays_of(finished / RUN), arrays_of(tmp_path / RUN)
+    assert whole.keys() == resumed.keys()
+    for name, values in whole.items():
+        if name.endswith(":source_catalog") or values.dtype == object:
+            assert str(values) == str(resumed[name]), name
+        else:
+            np.testing.assert_array_equal(values, resumed[name], err_msg=name)

@@ -1,0 +1,63 @@
+"""Level 3 files and the inputs of coadds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import roman_datamodels as rdm
+from astropy.time import Time
+
+from tessella.astrometry.tangent import pixel_to_sky
+from tessella.io.level3 import read_mosaic, write_mosaic
+from tessella.models import Lattice, Mosaic
+
+LATTICE = Lattice(45.0, 60.0, 300.0, -20.0, 0.055, 40, 30, "045p60x50y50", 77)
+
+
+def mosaic(empty=False):
+    rng = np.random.default_rng(1)
+    arrays = {
+        name: rng.uniform(1, 2, LATTICE.shape)
+        for name in ("data", "err", "var_poisson", "var_rnoise")
+    }
+    weight, seconds = np.ones(LATTICE.shape), np.full(LATTICE.shape, 57.0)
+    hole = np.s_[:] if empty else np.s_[:3]
+    for values in arrays.values():
+        values[hole] = np.nan
+    weight[hole] = seconds[hole] = 0
+    context = np.full((2, *LATTICE.shape), (1 << 31) | 1, np.uint32)
+    correlation = np.eye(13)
+    return Mosaic(
+        LATTICE, "F129", **arrays, weight=weight, context=context, exposure_time=seconds,
+        noise_correlation=correlation, members=("a", "b"),
+        meta={"sky_levels": [0.1, 0.2], "outliers": [3, 4]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_coadd_is_official_and_comes_back(tmp_path, empty):
+    path = tmp_path / "r00001_p_full_045p60x50y50_f129_coadd.asdf"
+    made = mosaic(empty)
+    times = [Time("2028-07-01T01:00:00"), Time("2028-07-01T00:00:00")]
+    write_mosaic(path, made, 1, "full", times, 1.0, 0.5, {"stage": "test"})
+    with rdm.open(path) as model:
+        assert type(model).__name__ == "MosaicModel"
+        assert model.validate() is None
+        assert model.meta.coadd_info.time_first.isot.startswith("2028-07-01T00:00")
+        ra, dec = model.meta.wcs(5.0, 6.0)
+        np.testing.assert_allclose((ra, dec), pixel_to_sky(LATTICE, 5.0, 6.0), atol=1e-11)
+    back = read_mosaic(path)
+    for name in ("data", "err", "var_poisson", "var_rnoise", "weight", "exposure_time"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(made, name).astype(np.float32))
+    np.testing.assert_array_equal(back.context, made.context)
+    np.testing.assert_array_equal(back.noise_correlation, made.noise_correlation)
+    assert back.lattice == LATTICE
+    assert back.members == made.members
+    assert back.meta["program"] == 1
+
+
+def test_lattice_is_kept_to_the_last_bit(tmp_path):
+    path = tmp_path / "r00001_p_full_045p60x50y50_f129_coadd.asdf"
+    made = replace(mosaic(), lattice=replace(LATTICE, ra_tangent=1 / 3, x_tangent=2499.5 - 12345))
+    write_mosaic(path, made, 1, "full", [Time("2028-07-01T01:00:00")], 1.0, 0.5, {})
+    assert read_mosaic(path).lattice == made.lattice

@@ -1,0 +1,127 @@
+"""References as official files, cut to the window of an exposure."""
+
+import json
+
+import exposures
+import numpy as np
+import pytest
+import roman_datamodels as rdm
+
+from tessella.errors import DataError
+from tessella.io.references import (
+    read_effective_psf,
+    read_encircled_energy,
+    read_references,
+    write_effective_psf,
+    write_encircled_energy,
+    write_maps,
+    write_photometry,
+)
+from tessella.io.verdict import Verdict, write_verdict
+from tessella.models import Window
+from tessella.references.make import measure_flat, measure_maps, photometry_row
+
+ABOUT = ("WFI01", "2026-01-01T00:00:00", "test")
+LARGE = Window(128, 0, 384, 256)
+MAPS = ("mask", "saturation", "linearity", "gain", "readnoise", "dark", "flat")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """References of a window around that of the exposures, and a selection of them."""
+    folder = tmp_path_factory.mktemp("references")
+    maps = exposures.draw_maps(exposures.STATE, "WFI01", LARGE)
+    arrays = measure_maps(exposures.STATE, maps, "WFI01")
+    arrays["flat"] = measure_flat(exposures.STATE, maps, "WFI01", "F158")
+    paths = {name: folder / f"wfi01_{name}.asdf" for name in (*MAPS, "photom")}
+    for name, values in arrays.items():
+        element = "F158" if name == "flat" else None
+        write_maps(paths[name], name, values, LARGE, *ABOUT, optical_element=element)
+    write_photometry(
+        paths["photom"], {"F158": photometry_row(exposures.STATE, "WFI01", "F158")}, *ABOUT
+    )
+    selection = folder / "selection.json"
+    selection.write_text(
+        json.dumps({"files": {name: {"path": str(path)} for name, path in paths.items()}})
+    )
+    return selection, paths, arrays
+
+
+@pytest.mark.parametrize("reftype", [*MAPS, "photom"])
+def test_reference_is_official(written, reftype):
+    with rdm.open(written[1][reftype]) as model:
+        assert model.validate() is None
+        assert model.meta.reftype.lower() == reftype
+        assert model.meta.instrument.detector == "WFI01"
+        assert model.meta.useafter.isot.startswith("2026-01-01")
+
+
+@pytest.mark.parametrize("reftype", MAPS)
+def test_reference_is_cut_to_the_window(written, reftype):
+    selection, _, arrays = written
+    reference = read_references(selection, [reftype], exposures.WINDOW)[reftype]
+    # The exposure's window begins 128 columns and 128 rows after that of the file.
+    size = 120 if reftype == "flat" else 128
+    for name, values in arrays[reftype].items():
+        np.testing.assert_array_equal(
+            reference.arrays[name], values[..., 128 : 128 + size, 128 : 128 + size]
+        )
+    assert reference.filename == f"wfi01_{reftype}.asdf"
+
+
+@pytest.mark.parametrize(
+    "window", [Window(0, 0, 256, 256), Window(128, 0, 512, 256), Window(128, 128, 128, 256)]
+)
+def test_window_that_is_not_covered_is_refused(written, window):
+    with pytest.raises(DataError, match="gain.asdf: it covers the window"):
+        read_references(written[0], ["gain"], window)
+
+
+def test_missing_type_is_named(written):
+    with pytest.raises(DataError, match="no reference of type ipc; it has dark, flat"):
+        read_references(written[0], ["ipc"], LARGE)
+
+
+def test_zero_points_come_back(written):
+    row = read_references(written[0], ["photom"], LARGE)["photom"].values["F158"]
+    expected = photometry_row(exposures.STATE, "WFI01", "F158")
+    assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+
+
+def test_encircled_energies_come_back(tmp_path):
+    radii, energies = np.array([0.1, 0.2, 0.4]), np.array([0.3, 0.6, 0.9])
+    write_encircled_energy(tmp_path / "apcorr.asdf", radii, {"F158": energies}, *ABOUT)
+    back = read_encircled_energy(tmp_path / "apcorr.asdf", "F158")
+    np.testing.assert_allclose(back[0], radii)
+    np.testing.assert_allclose(back[1], energies)
+    with pytest.raises(DataError, match="F106"):
+        read_encircled_energy(tmp_path / "apcorr.asdf", "F106")
+
+
+def test_effective_psf_comes_back(tmp_path):
+    stamp = np.random.default_rng(1).uniform(0, 1, (41, 41))
+    write_effective_psf(
+        tmp_path / "epsf.asdf", stamp, 4, (2043.5, 2043.5), 8.0, "WFI01", "F158", *ABOUT[1:]
+    )
+    with rdm.open(tmp_path / "epsf.asdf") as model:
+        assert model.validate() is None
+    back = read_effective_psf(tmp_path / "epsf.asdf")
+    assert back.oversample == 4
+    np.testing.assert_array_equal(back.stamp, stamp.astype(np.float32))
+
+
+def verdict(detector, outcome):
+    return Verdict(detector, outcome, f"reason of {detector}", "x.asdf", "0" * 64)
+
+
+def test_verdict_counts_outcomes(tmp_path):
+    write_verdict(tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 1)
+    content = json.loads((tmp_path / "v.json").read_text())
+    assert content["counts"] == {"ok": 1, "failed": 1}
+    assert [entry["detector"] for entry in content["detectors"]] == ["WFI01", "WFI02"]
+
+
+def test_too_few_detectors_are_an_error_with_reasons(tmp_path):
+    with pytest.raises(DataError, match="reason of WFI02"):
+        write_verdict(tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 2)
+    assert not (tmp_path / "v.json").exists()

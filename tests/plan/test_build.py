@@ -1,0 +1,93 @@
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tessella.config import load
+from tessella.errors import DataError
+from tessella.plan import build
+from tessella.plan.build import find_file, load_plan, make_plan, middle_of_tiles
+
+ROOT = Path(__file__).parents[2]
+
+
+def config(tmp_path, **changes):
+    values = yaml.safe_load((ROOT / "config/default.yaml").read_text())
+    demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    for name, value in (demo | {"results": str(tmp_path / "results")} | changes).items():
+        values[name] = values[name] | value if isinstance(values[name], dict) else value
+    return load(values, [])
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Count how often a plan is made anew."""
+    made = []
+    monkeypatch.setattr(build, "make_plan", lambda *args: made.append(1) or make_plan(*args))
+    return made
+
+
+def test_plan_that_is_kept_equals_the_plan_made(tmp_path):
+    cfg = config(tmp_path)
+    kept = load_plan(cfg, ROOT)
+    made = make_plan(cfg, ROOT)
+    assert kept.exposures == made.exposures
+    assert asdict(kept) == asdict(load_plan(cfg, ROOT))
+    assert kept.selected == made.selected
+
+
+def test_plan_is_made_once(tmp_path, count):
+    for _ in range(2):
+        load_plan(config(tmp_path), ROOT)
+    assert len(count) == 1
+
+
+def test_plan_does_not_depend_on_options_of_stages(tmp_path, count):
+    load_plan(config(tmp_path), ROOT)
+    load_plan(config(tmp_path, measure={"background_box_pixels": 99}), ROOT)
+    assert len(count) == 1
+    load_plan(config(tmp_path, tile={"cutout_pixels": 2000}), ROOT)
+    assert len(count) == 2
+
+
+def test_plan_is_made_anew_when_the_exposure_table_changes(tmp_path, count):
+    table = tmp_path / "exposures.ecsv"
+    text = (ROOT / "config/exposures/demo.ecsv").read_text()
+    table.write_text(text)
+    cfg = config(tmp_path, exposures=str(table))
+    assert len(load_plan(cfg, ROOT).exposures) == 12
+    table.write_text("\n".join(text.splitlines()[:-1]))
+    assert len(load_plan(cfg, ROOT).exposures) == 11
+    assert len(count) == 2
+
+
+def test_every_detector_of_every_exposure_has_its_references(tmp_path):
+    several = config(tmp_path, detectors=["WFI01", "WFI02"], tile={"cutout_pixels": None})
+    plan = load_plan(several, ROOT)
+    assert len(plan.selected) == 24
+    for name in plan.selected.values():
+        assert set(plan.selections[name].files) == set(build.REFERENCE_TYPES)
+
+
+def test_middle_of_the_demo_is_its_cluster(tmp_path):
+    ra, dec = middle_of_tiles(load_plan(config(tmp_path), ROOT))
+    assert abs(dec - 85.25) < 0.5
+    assert 0 <= ra < 360
+
+
+@pytest.mark.parametrize("source", ["level1", "telemetry"])
+def test_folder_that_is_missing_or_empty_is_refused(tmp_path, source):
+    key = f"{source}_folder"
+    with pytest.raises(DataError, match=f"{key}: no such folder"):
+        load_plan(config(tmp_path, source=source, **{key: str(tmp_path / "nowhere")}), ROOT)
+    with pytest.raises(DataError, match=f"{key}: no "):
+        load_plan(config(tmp_path, source=source, **{key: str(tmp_path)}), ROOT)
+    assert not (tmp_path / "results").exists()
+
+
+def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_file("config/references.tsv", ROOT) == ROOT / "config/references.tsv"
+    (tmp_path / "mine.tsv").touch()
+    assert find_file("mine.tsv", ROOT) == Path("mine.tsv")

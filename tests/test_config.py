@@ -1,0 +1,116 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tessella.config import load, load_state, section
+from tessella.errors import ConfigError
+
+CONFIG = Path(__file__).parents[1] / "config"
+DEFAULT = yaml.safe_load((CONFIG / "default.yaml").read_text())
+DEMO = DEFAULT | {"exposures": "exposures.ecsv"}
+
+
+def values(**changes):
+    """Return the default configuration with some values changed, sections by ``section__key``."""
+    config = deepcopy(DEMO)
+    for name, value in changes.items():
+        node, *inner = name.split("__")
+        if inner:
+            config[node][inner[0]] = value
+        else:
+            config[node] = value
+    return config
+
+
+def refused(files=(), **changes):
+    with pytest.raises(ConfigError) as caught:
+        load(values(**changes), files)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize("overlay", ["demo", "romanisim"])
+def test_shipped_overlays_are_valid(overlay):
+    config = values()
+    for key, value in yaml.safe_load((CONFIG / f"{overlay}.yaml").read_text()).items():
+        config[key] = config[key] | value if isinstance(config[key], dict) else value
+    if config["source"] == "level1":
+        config["level1_folder"] = "given"
+    assert load(config, []).run == overlay
+
+
+def test_misspelt_section_is_refused_with_the_nearest():
+    assert "did you mean 'align'?" in refused(algin={})
+
+
+def test_misspelt_key_is_refused_with_file_and_section(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("coadd: {pixfrak: 0.9}\n")
+    line = refused([file], coadd__pixfrak=0.9)
+    assert line.startswith(str(file))
+    assert "'coadd.pixfrak'" in line
+    assert "did you mean 'pixfrac'?" in line
+
+
+def test_fault_is_reported_in_the_last_file_that_holds_it(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    for file in (below, above):
+        file.write_text("coadd: {pixfrac: -1}\n")
+    assert refused([below, above], coadd__pixfrac=-1).startswith(str(above))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coadd__pixfrac": -1.0}, "'coadd.pixfrac' is -1.0"),
+        ({"measure__background_box_pixels": 0}, "greater than or equal to 8"),
+        ({"source": "simulation"}, "did you mean 'simulate'?"),
+        ({"detectors": ["WFI19"]}, "unknown detector 'WFI19'"),
+        ({"run": "a/b"}, "'run' is 'a/b'"),
+        ({"calibrate__skip": ["linaerity"]}, "did you mean 'linearity'?"),
+        ({"window": {"x": 5, "y": 0, "nx": 128, "ny": 128}}, "'window'"),
+    ],
+)
+def test_value_that_is_not_allowed_is_refused_in_one_line(change, said):
+    assert said in refused(**change)
+
+
+def test_missing_key_is_named():
+    config = values()
+    del config["detect"]["n_pixels"]
+    with pytest.raises(ConfigError, match=r"'detect.n_pixels' is missing"):
+        load(config, [])
+
+
+def test_source_needs_its_folder():
+    assert "--config level1_folder=PATH" in refused(source="level1")
+
+
+def test_several_faults_are_one_line_each():
+    with pytest.raises(ConfigError) as caught:
+        load(values(coadd__pixfrac=-1, run="a b"), [])
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_section_is_json_that_changes_with_nothing_else():
+    one, other = load(values(), []), load(values(align__threshold=20.0), [])
+    assert section(one.measure) == section(other.measure)
+    assert section(one.align) != section(other.align)
+
+
+def test_configuration_cannot_be_changed():
+    config = load(values(), [])
+    with pytest.raises(ValueError, match="frozen"):
+        config.run = "other"
+
+
+@pytest.mark.parametrize("name", ["simulated", "romanisim"])
+def test_shipped_detector_states_are_valid(name):
+    load_state(CONFIG / "detectors", name)
+
+
+def test_unknown_detector_state_names_those_there_are():
+    with pytest.raises(ConfigError, match=r"did you mean 'simulated'.*there are romanisim"):
+        load_state(CONFIG / "detectors", "simulatd")
