@@ -156,5 +156,6 @@ def plain_ramp(image: Image) -> Ramp:
         amp33=np.zeros((n, ny, CHANNEL_WIDTH), np.uint16),
         read_pattern=PATTERN.reads,
         frame_time=PATTERN.frame_time,
+        attitude=image.attitude,
         dq=np.zeros((ny, nx), np.uint32),
     )

@@ -140,4 +140,5 @@ def test_measurement_that_gives_other_columns_is_refused(field):
 
 def test_column_that_no_row_writes_stays_unknown(field):
     columns, _ = measure_detection(field[0], DETECTION_MEASUREMENTS[:1])
-    assert np.isnan(columns["ra"]).all() and (columns["nn_label"] == -1).all()
+    assert np.isnan(columns["ra"]).all()
+    assert (columns["nn_label"] == -1).all()

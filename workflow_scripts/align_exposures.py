@@ -7,7 +7,9 @@ from tessella.stage import stage_arguments
 
 def main(argv=None):
     """Measure stars, align, write the final WCS and the stars of each detector."""
-    args = stage_arguments(__doc__, argv, "options", "images*", "psfs*", "reference_stars", "wcs*", "stars*")
+    args = stage_arguments(
+        __doc__, argv, "options", "images*", "psfs*", "reference_stars", "wcs*", "stars*"
+    )
     from tessella.astrometry.align_image import align_image
     from tessella.io.level2 import read_image, read_meta
     from tessella.io.provenance import provenance
@@ -19,7 +21,13 @@ def main(argv=None):
         image, about = read_image(path)
         references = read_reference_stars(args.reference_stars, about["start_time"])
         alignment, measured = align_image(image, read_effective_psf(psf), references, args.options)
-        logging.info("%s: %s, %d stars, rms %.2f mas", path.name, alignment.status, alignment.n_used, alignment.rms_mas)
+        logging.info(
+            "%s: %s, %d stars, rms %.2f mas",
+            path.name,
+            alignment.status,
+            alignment.n_used,
+            alignment.rms_mas,
+        )
         write_stars(stars, image, alignment, measured)
         origin = provenance("align_exposures", args.options, [path, psf, args.reference_stars])
         write_wcs(wcs, image, read_meta(path), alignment, origin)
@@ -27,4 +35,3 @@ def main(argv=None):
 
 if __name__ == "__main__":
     main()
-

@@ -6,12 +6,20 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Calibrate each detector; data that cannot be calibrated are a verdict, faults of the program are errors."""
     args = stage_arguments(
-        __doc__, argv, "options", "window:json", "workers:int", "ramps*", "selections*", "images*", "verdict"
+        __doc__,
+        argv,
+        "options",
+        "window:json",
+        "workers:int",
+        "ramps*",
+        "selections*",
+        "images*",
+        "verdict",
     )
-    from tessella.run.calibrate import calibrate_detector
     from tessella.io.verdict import write_verdict
-    from tessella.parallel import each
     from tessella.models import Window
+    from tessella.parallel import each
+    from tessella.run.calibrate import calibrate_detector
 
     window = Window(**args.window)
     tasks = [

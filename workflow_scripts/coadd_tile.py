@@ -8,7 +8,15 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Read the inputs, make this rank's rows, gather and write them on the first rank."""
     args = stage_arguments(
-        __doc__, argv, "options", "lattice:json", "program:int", "ranks:int", "images*", "wcs*", "mosaic"
+        __doc__,
+        argv,
+        "options",
+        "lattice:json",
+        "program:int",
+        "ranks:int",
+        "images*",
+        "wcs*",
+        "mosaic",
     )
     from tessella.coadd.tile import coadd_band, finish, subtract_skies
     from tessella.io.coadd_inputs import read_inputs
@@ -33,7 +41,14 @@ def main(argv=None):
         logging.info("outliers by input: %s", mosaic.meta["outliers"])
         origin = provenance("coadd_tile", options, [*args.images, *args.wcs])
         write_mosaic(
-            args.mosaic, mosaic, args.program, "full", about.start_times, options["pixfrac"], about.pixel_scale_ratio, origin
+            args.mosaic,
+            mosaic,
+            args.program,
+            "full",
+            about.start_times,
+            options["pixfrac"],
+            about.pixel_scale_ratio,
+            origin,
         )
 
 

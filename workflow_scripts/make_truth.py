@@ -10,7 +10,7 @@ def main(argv=None):
     from astropy.time import Time
 
     from tessella.io.atomic import replacing
-    from tessella.io.stars import read_gaia_table, read_gaia_photometry
+    from tessella.io.stars import read_gaia_photometry, read_gaia_table
     from tessella.simulate.scene import Field, draw_scene
 
     options = args.options

@@ -5,7 +5,9 @@ from tessella.stage import stage_arguments
 
 def main(argv=None):
     """Observe the sky with each detector and write what it would send."""
-    args = stage_arguments(__doc__, argv, "options", "window:json", "exposure:json", "state", "truth", "readouts")
+    args = stage_arguments(
+        __doc__, argv, "options", "window:json", "exposure:json", "state", "truth", "readouts"
+    )
     from astropy.table import Table
 
     from tessella.config import load_state
@@ -19,9 +21,14 @@ def main(argv=None):
     header = planned_header(ExposureKey(**plan["key"]), *(plan[name] for name in told))
     truth = Table.read(args.truth, format="ascii.ecsv").as_array()
     state = load_state(args.state.parent, args.state.stem)
-    conditions = Conditions(**{name: value for name, value in args.options.items() if name != "state"})
+    conditions = Conditions(
+        **{name: value for name, value in args.options.items() if name != "state"}
+    )
     window = Window(**args.window)
-    readouts = [observe(truth, header, detector, window, state, conditions) for detector in plan["detectors"]]
+    readouts = [
+        observe(truth, header, detector, window, state, conditions)
+        for detector in plan["detectors"]
+    ]
     write_readouts(args.readouts, header, readouts)
 
 

@@ -218,7 +218,9 @@ class Config(Section):
     def _known_detectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in DETECTORS:
-                raise ValueError(f"unknown detector {name!r}{_nearest(name, DETECTORS)}; there are WFI01 to WFI18")
+                raise ValueError(
+                    f"unknown detector {name!r}{_nearest(name, DETECTORS)}; there are WFI01 to WFI18"
+                )
         return value
 
     @field_validator("window")
@@ -252,8 +254,12 @@ def load(values: Mapping[str, Any], files: Iterable[str | Path]) -> Config:
     try:
         config = Config.model_validate(_tuples(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_describe(fault, list(files)) for fault in error.errors())) from None
-    needed = {"level1": "level1_folder", "telemetry": "telemetry_folder", "simulate": "exposures"}[config.source]
+        raise ConfigError(
+            "\n".join(_describe(fault, list(files)) for fault in error.errors())
+        ) from None
+    needed = {"level1": "level1_folder", "telemetry": "telemetry_folder", "simulate": "exposures"}[
+        config.source
+    ]
     if getattr(config, needed) is None:
         raise ConfigError(
             f"{_origin(('source',), list(files))}: source is {config.source!r}, so '{needed}' must be given, "
@@ -273,7 +279,9 @@ def load_state(folder: str | Path, name: str) -> DetectorState:
     path = Path(folder) / f"{name}.yaml"
     if not path.is_file():
         known = sorted(other.stem for other in Path(folder).glob("*.yaml"))
-        raise ConfigError(f"{path}: no such detector state{_nearest(name, known)}; there are {', '.join(known)}")
+        raise ConfigError(
+            f"{path}: no such detector state{_nearest(name, known)}; there are {', '.join(known)}"
+        )
     values = yaml.safe_load(path.read_text())
     unknown = sorted(set(values) - set(DetectorState.__dataclass_fields__))
     if unknown:
@@ -302,7 +310,10 @@ def _describe(fault: Any, files: list[str | Path]) -> str:
     if fault["type"] == "missing":
         return f"{where}: key '{key}' is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    nearest = _nearest(str(fault["input"]), fault.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ").split(", "))
+    nearest = _nearest(
+        str(fault["input"]),
+        fault.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ").split(", "),
+    )
     return f"{where}: '{key}' is {fault['input']!r}: {message}{nearest}"
 
 

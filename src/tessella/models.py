@@ -1,10 +1,10 @@
-"""What the stages hand to each other: frozen dataclasses of arrays, free of files and formats.
+"""What the stages hand to each other: frozen dataclasses, free of files and formats.
 
 Images are indexed ``[y, x]``, ramps ``[resultant, y, x]``. A *window* is the part of a
 detector that was read; the outer four rows and columns of it are reference pixels.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Window:
         for name, value in (("x", self.x), ("y", self.y), ("nx", self.nx), ("ny", self.ny)):
             if value < 0 or value % CHANNEL_WIDTH:
                 raise ValueError(
-                    f"window: {name} is {value}; it must be a multiple of {CHANNEL_WIDTH}, at least 0"
+                    f"window: {name} is {value}, not a multiple of {CHANNEL_WIDTH} from 0 upwards"
                 )
         if self.nx == 0 or self.ny == 0:
             raise ValueError("window: it has no pixels; nx and ny must be at least 128")
@@ -87,20 +87,12 @@ class ExposureKey:
     @property
     def seed(self) -> tuple[int, ...]:
         """Numbers that key random draws to this exposure."""
-        return (
-            self.program,
-            self.execution_plan,
-            self.pass_number,
-            self.segment,
-            self.observation,
-            self.visit,
-            self.exposure,
-        )
+        return astuple(self)
 
 
 @dataclass(frozen=True)
 class Attitude:
-    """Where one aperture points: its reference point (v2, v3) stands at (ra, dec) with the given roll."""
+    """Where one aperture points: its reference point (v2, v3) stands at (ra, dec), so rolled."""
 
     ra_ref: float
     dec_ref: float
@@ -109,6 +101,36 @@ class Attitude:
     #: Reference point in the telescope frame [arcsec].
     v2_ref: float
     v3_ref: float
+
+
+@dataclass(frozen=True)
+class PlannedExposure:
+    """One exposure as it is known before any of its pixels."""
+
+    key: ExposureKey
+    optical_element: str
+    ma_table_number: int
+    #: UTC, ISO 8601.
+    start_time: str
+    #: Pointing of the centre of the instrument and its position angle [deg].
+    ra: float
+    dec: float
+    pa: float
+    #: Attitude of each detector that is used: (ra_ref, dec_ref, roll_ref, v2_ref, v3_ref).
+    detectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    #: Files that hold it already: Level 1 by detector, or telemetry.
+    level1: dict[str, str] = field(default_factory=dict)
+    telemetry: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Stem of the file names of the exposure's products: visit, exposure."""
+        return self.key.name
+
+    @property
+    def element(self) -> str:
+        """Optical element as file names have it."""
+        return self.optical_element.lower()
 
 
 @dataclass(frozen=True)
@@ -167,6 +189,8 @@ class Ramp:
     read_pattern: tuple[tuple[int, ...], ...]
     #: Time between reads [s].
     frame_time: float
+    #: Where the telescope is believed to have pointed.
+    attitude: Attitude
     #: (ny, nx) and (ny, 128) [DN]; None where no reference read was subtracted on board.
     reference_read: np.ndarray | None = None
     reference_amp33: np.ndarray | None = None
@@ -174,10 +198,15 @@ class Ramp:
     encoding_offset: int = 0
     #: (ny, nx) uint32; None until the first calibration step.
     dq: np.ndarray | None = None
-    #: x start, x stop, y start, y stop of the guide window in pixels of `data`; None where there is none.
+    #: x start, x stop, y start, y stop of the guide window in pixels of `data`; None without one.
     guide_window: tuple[int, int, int, int] | None = None
-    #: Where the telescope is believed to have pointed.
-    attitude: Attitude | None = None
+
+    @property
+    def known_dq(self) -> np.ndarray:
+        """The flags `dq`, once they are gathered; it is an error to ask before."""
+        if self.dq is None:
+            raise ValueError(f"{self.detector}: flags are asked for before `dq_init` gathered them")
+        return self.dq
 
 
 @dataclass(frozen=True)
@@ -203,7 +232,7 @@ class Image:
     #: (n, 3) int16: resultant, y, x of every jump that was found.
     jumps: np.ndarray
     #: Where the telescope is believed to have pointed, and the gwcs object that follows from it.
-    attitude: Attitude | None = None
+    attitude: Attitude
     wcs: Any = None
     #: Surface brightness of 1 DN / s [MJy / sr], its uncertainty, and the nominal pixel [sr].
     conversion_megajanskys: float = np.nan
@@ -225,9 +254,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Lattice:
-    """A rectangle of the pixel lattice of one projection region: a tangent plane, x to the east, y to the north.
+    """A rectangle of the pixel lattice of one projection region.
 
-    Pixel (0, 0) is the centre of the first pixel; neighbouring rectangles of one region
+    The lattice lies in a tangent plane, x to the east and y to the north. Pixel (0, 0) is the centre of the first pixel; neighbouring rectangles of one region
     differ by whole pixels.
     """
 
@@ -241,7 +270,7 @@ class Lattice:
     pixel_scale_arcsec: float
     nx: int
     ny: int
-    #: Official name of the sky cell that holds the centre of the rectangle, and its region's number.
+    #: Official name of the sky cell that holds the rectangle's centre, and its region's number.
     skycell: str = ""
     region: int = -1
 

@@ -6,7 +6,6 @@ Everything here also works with ``comm=None``, one process.
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-
 from typing import Any
 
 from tessella.errors import DataError
@@ -62,7 +61,9 @@ def gather(part: Any, comm: Any) -> list[Any] | None:
     return comm.gather(part, root=0)
 
 
-def each(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], n_workers: int) -> list[Any]:
+def each(
+    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], n_workers: int
+) -> list[Any]:
     """Call a function with each tuple of arguments, in processes of their own where there are several workers.
 
     Parameters

@@ -21,5 +21,7 @@ def generator(purpose: str, *key: int | str) -> np.random.Generator:
     >>> bool(a.random() == b.random())
     True
     """
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in (purpose, *key)]
+    words = [
+        zlib.crc32(part.encode()) if isinstance(part, str) else part for part in (purpose, *key)
+    ]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))

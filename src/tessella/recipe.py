@@ -64,7 +64,11 @@ def flag_saturation(ramp: Ramp, references: References) -> Ramp:
     """Flag the resultants in which a pixel no longer counts."""
     threshold = references["saturation"].arrays
     resultant_dq, dq = flag_saturated(
-        ramp.data, ramp.resultant_dq, ramp.dq | threshold["dq"], threshold["data"], ramp.read_pattern
+        ramp.data,
+        ramp.resultant_dq,
+        ramp.known_dq | threshold["dq"],
+        threshold["data"],
+        ramp.read_pattern,
     )
     return replace(ramp, resultant_dq=resultant_dq, dq=dq)
 
@@ -78,7 +82,9 @@ def correct_reference_pixels(ramp: Ramp, references: References) -> Ramp:
 def correct_linearity(ramp: Ramp, references: References) -> Ramp:
     """Make the counts proportional to the charge."""
     linearity = references["linearity"].arrays
-    data, dq = linearize(ramp.data, ramp.resultant_dq, ramp.dq | linearity["dq"], linearity["coeffs"])
+    data, dq = linearize(
+        ramp.data, ramp.resultant_dq, ramp.known_dq | linearity["dq"], linearity["coeffs"]
+    )
     return replace(ramp, data=data, dq=dq)
 
 
@@ -100,7 +106,7 @@ def fit_ramps(ramp: Ramp, references: References, rejection_threshold: float | N
         optical_element=ramp.optical_element,
         window=ramp.window,
         data=fit.slope,
-        dq=_image_flags(ramp.dq[active], fit.resultant_dq, fit.slope, gain[active]),
+        dq=_image_flags(ramp.known_dq[active], fit.resultant_dq, fit.slope, gain[active]),
         err=np.sqrt(fit.var_poisson + fit.var_rnoise),
         var_poisson=fit.var_poisson,
         var_rnoise=fit.var_rnoise,
@@ -112,8 +118,10 @@ def fit_ramps(ramp: Ramp, references: References, rejection_threshold: float | N
     )
 
 
-def _image_flags(dq: np.ndarray, resultant_dq: np.ndarray, slope: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Flags of an image: what happened to any resultant for jumps and losses, to all of them for saturation."""
+def _image_flags(
+    dq: np.ndarray, resultant_dq: np.ndarray, slope: np.ndarray, gain: np.ndarray
+) -> np.ndarray:
+    """Tell of jumps and losses in any resultant, of saturation in all of them."""
     any_of = np.bitwise_or.reduce(resultant_dq, axis=0)
     all_of = np.bitwise_and.reduce(resultant_dq, axis=0)
     # ASSUME: a pixel that saturates in the second resultant has no slope worth having.
@@ -158,11 +166,31 @@ def correct_flat(image: Image, references: References) -> Image:
 
 
 LEVEL2_STEPS = (
-    Step("dq_init", "dq_init", initialize_quality, ("mask",), ("DO_NOT_USE", "GW_AFFECTED_DATA"), may_skip=False),
-    Step("saturation", "saturation", flag_saturation, ("saturation",), ("SATURATED", "AD_FLOOR", "DO_NOT_USE", "NO_SAT_CHECK")),
+    Step(
+        "dq_init",
+        "dq_init",
+        initialize_quality,
+        ("mask",),
+        ("DO_NOT_USE", "GW_AFFECTED_DATA"),
+        may_skip=False,
+    ),
+    Step(
+        "saturation",
+        "saturation",
+        flag_saturation,
+        ("saturation",),
+        ("SATURATED", "AD_FLOOR", "DO_NOT_USE", "NO_SAT_CHECK"),
+    ),
     Step("reference_pixels", "refpix", correct_reference_pixels, scope="frame"),
     Step("linearity", "linearity", correct_linearity, ("linearity",), ("NO_LIN_CORR",)),
-    Step("slopes", "ramp_fit", fit_ramps, ("gain", "readnoise"), ("JUMP_DET", "SATURATED", "DROPOUT", "DO_NOT_USE", "NO_GAIN_VALUE"), may_skip=False),
+    Step(
+        "slopes",
+        "ramp_fit",
+        fit_ramps,
+        ("gain", "readnoise"),
+        ("JUMP_DET", "SATURATED", "DROPOUT", "DO_NOT_USE", "NO_GAIN_VALUE"),
+        may_skip=False,
+    ),
     Step("dark", "dark", correct_dark, ("dark",)),
     Step("wcs", "assign_wcs", assign_wcs, scope="frame", may_skip=False),
     Step("photometry", "photom", calibrate_photometry, ("photom",), scope="frame", may_skip=False),

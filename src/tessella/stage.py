@@ -13,7 +13,9 @@ from tessella.errors import ConfigError, DataError
 _KINDS = {"int": int, "str": str, "json": json.loads, "path": Path}
 
 
-def stage_arguments(description: str | None, argv: Sequence[str] | None, *names: str) -> argparse.Namespace:
+def stage_arguments(
+    description: str | None, argv: Sequence[str] | None, *names: str
+) -> argparse.Namespace:
     """Parse the command line of a stage script.
 
     Parameters
@@ -33,20 +35,25 @@ def stage_arguments(description: str | None, argv: Sequence[str] | None, *names:
     ({'a': 1}, 'x.asdf')
     """
     parser = argparse.ArgumentParser(
-        description=description, epilog="Run `snakemake -p` to see this command with all its files, ready to paste."
+        description=description,
+        epilog="Run `snakemake -p` to see this command with all its files, ready to paste.",
     )
     for name in names:
         several = name.endswith("*")
         plain, _, kind = name.rstrip("*").partition(":")
         kind = kind or ("json" if plain == "options" else "path")
         flag = "--" + plain.replace("_", "-")
-        parser.add_argument(flag, dest=plain, type=_KINDS[kind], required=True, nargs="+" if several else None)
+        parser.add_argument(
+            flag, dest=plain, type=_KINDS[kind], required=True, nargs="+" if several else None
+        )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sys.excepthook = _tell_people
     return parser.parse_args(argv)
 
 
-def _tell_people(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+def _tell_people(
+    kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
     """Say errors of data in one line; show where errors of the program come from."""
     if issubclass(kind, DataError | ConfigError):
         sys.stderr.write(f"ERROR: {error}\n")

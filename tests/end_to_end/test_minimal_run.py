@@ -68,6 +68,7 @@ def arrays_of(run: Path) -> dict[str, np.ndarray]:
 def test_products_validate(finished: Path) -> None:
     """Level 1 to 4 products open as the official models and fit their schemas."""
     import roman_datamodels as rdm
+
     from tessella.io.catalog import read_catalog
 
     paths = sorted((finished / RUN).glob("level[1-4]/*.asdf"))
@@ -106,7 +107,9 @@ def test_ledgers_balance_and_lost_rows_are_flagged(finished: Path) -> None:
         known = ledger["used"] + ledger["duplicate"] + rejected + ledger["idle"] + ledger["unknown"]
         assert ledger["received"] == known
         assert ledger["missing_rows"] == 9
-        (level1,) = (finished / RUN).glob(f"level1/{path.name.removesuffix('_ledger.json')}_*_uncal.asdf")
+        (level1,) = (finished / RUN).glob(
+            f"level1/{path.name.removesuffix('_ledger.json')}_*_uncal.asdf"
+        )
         ramp, _ = read_ramp(level1, Window(1792, 1792, 512, 512))
         assert ((ramp.resultant_dq & flags.DROPOUT) != 0).any()
 
@@ -125,6 +128,7 @@ def test_bright_stars_come_out_with_their_true_flux_and_place(finished: Path) ->
     """Isolated stars of the truth table above S/N 20 are found, within 1.5 % of their flux in the median."""
     from astropy.table import Table
     from scipy.spatial import cKDTree
+
     from tessella.io.catalog import read_catalog
 
     truth = Table.read(finished / RUN / "simulation" / "truth.ecsv", format="ascii.ecsv")
@@ -161,7 +165,12 @@ def test_losing_one_image_rebuilds_it_and_what_hangs_on_it(finished: Path) -> No
     finally:
         aside.rename(lost)
     rules = [job["rule"] for job in jobs]
-    assert rules.count("calibrate_exposure") == rules.count("align_exposures") == rules.count("coadd_tile") == 1
+    assert (
+        rules.count("calibrate_exposure")
+        == rules.count("align_exposures")
+        == rules.count("coadd_tile")
+        == 1
+    )
     assert {"simulate_exposure", "decode_telemetry", "make_references"}.isdisjoint(rules)
     for job in jobs:
         if job["rule"] in ("calibrate_exposure", "align_exposures"):
@@ -198,7 +207,10 @@ def test_telemetry_files_lead_to_the_same_ramps(finished: Path, tmp_path: Path) 
 def test_a_killed_run_is_finished_by_one_command(finished: Path, tmp_path: Path) -> None:
     """After SIGKILL of the whole tree, `tessella resume` ends with the arrays of an unbroken run."""
     running = subprocess.Popen(
-        workflow(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        workflow(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 240
     while len(list((tmp_path / RUN).glob("level2/*_cal.asdf"))) < 2:

@@ -59,7 +59,8 @@ def test_segmentation_map_validates_and_keeps_the_detection(written):
     with rdm.open(segm) as model:
         assert isinstance(model, rdm.MultibandSegmentationMapModel)
         model.validate()
-        assert model.data.dtype == np.uint32 and model.data.max() == 9
+        assert model.data.dtype == np.uint32
+        assert model.data.max() == 9
     again = detect(mosaics, **fields.DETECTION_OPTIONS)
     np.testing.assert_array_equal(detection.segmentation, again.segmentation)
     np.testing.assert_array_equal(detection.snr, again.snr)
@@ -73,12 +74,12 @@ def test_catalog_reads_back_into_a_valid_model(written):
     np.testing.assert_array_equal(table["label"], detection.labels)
     np.testing.assert_array_equal(table["ra"], detected["ra"])
     np.testing.assert_array_equal(table["aper02_f106_flux"], tables["F106"]["aper02_f106_flux"])
-    assert table["ra"].dtype == np.float64 and table["is_extended_f158"].dtype == bool
-    assert model.meta.filename == cat.name and model.meta.observation["program"] == 1
-    assert (
-        model.meta.observation.visit is None
-        and model.meta.psf_match_reference_filter == "NOT_CONFIGURED"
-    )
+    assert table["ra"].dtype == np.float64
+    assert table["is_extended_f158"].dtype == bool
+    assert model.meta.filename == cat.name
+    assert model.meta.observation["program"] == 1
+    assert model.meta.observation.visit is None
+    assert model.meta.psf_match_reference_filter == "NOT_CONFIGURED"
     assert model.meta.coadd_info.time_mean.isot.startswith("2028-07-01T00:30:00")
     assert [meta["instrument"]["optical_element"] for meta in model.meta.image_metas] == [
         "F158",
@@ -110,15 +111,15 @@ def test_order_is_detection_then_bands(written):
     assert names[:3] == ["label", "flagged_spatial_id", "x_centroid"]
     assert names.index("dust_ebv") < names.index("sharpness_f158") < names.index("sharpness_f106")
     units = {field.name: field.metadata[b"unit"].decode() for field in pq.read_schema(written[1])}
-    assert units["aper02_f158_flux"] == "nJy" and units["kron_f158_abmag"] == "mag(AB)"
+    assert units["aper02_f158_flux"] == "nJy"
+    assert units["kron_f158_abmag"] == "mag(AB)"
 
 
 def test_catalog_without_sources_validates(tmp_path):
     _, cat, *_ = products(tmp_path, 0.0, ("F158",))
     model = read_catalog(cat)
-    assert (
-        len(model.source_catalog) == 0 and "aper16_f158_flux_err" in model.source_catalog.colnames
-    )
+    assert len(model.source_catalog) == 0
+    assert "aper16_f158_flux_err" in model.source_catalog.colnames
 
 
 def test_band_of_other_sources_is_refused(written, tmp_path):

@@ -82,7 +82,8 @@ def test_pixel_without_data_makes_the_flux_unknown_not_wrong(star_field):
 def test_aperture_over_the_border_is_unknown(star_field):
     band = star_field[-1]
     columns = circular_apertures(band, at(np.array([1.0, np.nan]), np.array([50.0, 50.0])))
-    assert np.isnan(columns["aper02_flux"]).all() and np.isnan(columns["aper02_flux_err"]).all()
+    assert np.isnan(columns["aper02_flux"]).all()
+    assert np.isnan(columns["aper02_flux_err"]).all()
 
 
 def test_annulus_error_is_true(star_field):
@@ -94,9 +95,18 @@ def test_annulus_error_is_true(star_field):
     assert 0.7 < np.std(pull) < 1.3
 
 
+def with_stars_of(band, sigma_arcsec):
+    radii = np.array(list(APERTURES.values()))
+    energy = EncircledEnergy(radii, 1 - np.exp(-0.5 * (radii / sigma_arcsec) ** 2))
+    return dataclasses.replace(band, encircled_energy=energy)
+
+
 def test_best_aperture_is_wider_for_wider_stars(star_field):
     band = star_field[-1]
-    radii = np.array(list(APERTURES.values()))
-    wide = EncircledEnergy(radii, 1 - np.exp(-0.5 * (radii / 0.3) ** 2))
-    assert best_aperture(band) == "01"
-    assert best_aperture(dataclasses.replace(band, encircled_energy=wide)) == "04"
+    assert best_aperture(band) == "02"
+    assert best_aperture(with_stars_of(band, 0.3)) == "04"
+
+
+def test_aperture_smaller_than_the_detector_can_tell_is_never_the_best(star_field):
+    # Within 0.1 arcsec, less than one detector pixel, all the light and the least noise.
+    assert best_aperture(with_stars_of(star_field[-1], 0.02)) == "02"

@@ -61,4 +61,5 @@ def test_missing_pixel_leaves_compactness_unknown(bright_field):
     band = bright_field[0]
     at = {"x_centroid": np.array([1.0]), "y_centroid": np.array([60.0])}
     columns = compactness(band, at | {f"{name}_win": value for name, value in at.items()})
-    assert np.isnan(columns["sharpness"]).all() and np.isnan(columns["roundness1"]).all()
+    assert np.isnan(columns["sharpness"]).all()
+    assert np.isnan(columns["roundness1"]).all()

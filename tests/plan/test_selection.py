@@ -1,8 +1,7 @@
 import pytest
 
 from tessella.errors import DataError
-from tessella.models import ExposureKey
-from tessella.plan.exposures import PlannedExposure
+from tessella.models import ExposureKey, PlannedExposure
 from tessella.plan.selection import (
     ANY,
     COLUMNS,

@@ -4,8 +4,7 @@ import pytest
 from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import attitude_of
 from tessella.errors import DataError
-from tessella.models import Attitude, ExposureKey, Window
-from tessella.plan.exposures import PlannedExposure
+from tessella.models import Attitude, ExposureKey, PlannedExposure, Window
 from tessella.plan.tiles import corners, plan_tiles
 
 WINDOW = Window(1536, 1536, 1024, 1024)

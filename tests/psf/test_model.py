@@ -9,13 +9,8 @@ import pytest
 
 from tessella.instrument.optical_elements import filters
 from tessella.instrument.siaf import ACTIVE_SIZE, aperture
-from tessella.psf.model import (
-    NOMINAL_PIXEL_ARCSEC,
-    EffectivePsf,
-    effective_psf,
-    field_position,
-    optical_psf,
-)
+from tessella.psf.effective import EffectivePsf
+from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, effective_psf, field_position, optical_psf
 
 KERNEL = np.array([[0.21, 1.66, 0.22], [1.88, 91.59, 1.87], [0.21, 1.62, 0.20]])
 KERNEL /= KERNEL.sum()

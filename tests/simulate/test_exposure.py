@@ -4,41 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_detector import KERNEL, STATE, absolute
 
-from tessella.detector.encoding import decode
-from tessella.detector.state import DetectorState, draw_maps, is_reference
+from tessella.detector.state import draw_maps, is_reference
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureKey, Window
 from tessella.simulate.exposure import expose
 
-KERNEL = np.array([[0.21, 1.66, 0.22], [1.88, 91.59, 1.87], [0.21, 1.62, 0.20]])
-KERNEL /= KERNEL.sum()
-#: A plain detector: linear, without cosmic rays, drift, dark current, hot and dead pixels.
-STATE = DetectorState(
-    gain_electrons_per_dn=2.0,
-    gain_scatter=0.0,
-    read_noise_electrons=10.0,
-    read_noise_scatter=0.0,
-    reference_pixel_noise_ratio=0.8,
-    dark_electrons_per_s=0.0,
-    dark_scatter=0.0,
-    hot_pixel_fraction=0.0,
-    dead_pixel_fraction=0.0,
-    pedestal_dn=5000.0,
-    pedestal_scatter_dn=0.0,
-    saturation_dn=55000.0,
-    saturation_scatter_dn=0.0,
-    nonlinearity_per_dn=0.0,
-    nonlinearity_scatter=0.0,
-    flat_scatter=0.0,
-    ipc_kernel=tuple(map(tuple, KERNEL)),
-    jitter_mas=8.0,
-    charge_diffusion_um=2.94,
-    channel_drift_dn=0.0,
-    maps_seed=1,
-    measurement_seed=2,
-    flat_error=0.0,
-)
 WINDOW = Window(256, 128, 256, 256)
 ACTIVE = np.s_[4:-4, 4:-4]
 BORDER = is_reference(WINDOW)
@@ -51,10 +23,6 @@ def run(rate=0.0, state=STATE, key=KEY, detector="WFI01", cosmic_rays=False):
     light = np.broadcast_to(np.asarray(rate, float), WINDOW.active_shape)
     maps = draw_maps(state, detector, WINDOW)
     return expose(light, maps, state, PATTERN, detector, key, 7, 4000, with_cosmic_rays=cosmic_rays)
-
-
-def absolute(readout):
-    return decode(readout.data, readout.reference_read, readout.encoding_offset)
 
 
 def test_noise_of_reads_is_that_of_the_maps():

@@ -53,5 +53,7 @@ def test_image_smaller_than_a_box_has_one_level(shape):
 
 def test_image_without_usable_pixels_has_no_known_background():
     found = local_background(np.full((50, 50), np.nan), np.zeros((50, 50), bool), 20)
-    assert not found.level.any() and np.isnan(found.rms).all() and np.isnan(found.n_pixels)
+    assert not found.level.any()
+    assert np.isnan(found.rms).all()
+    assert np.isnan(found.n_pixels)
     assert np.isnan(background_error(found, np.ones((1, 1)))).all()

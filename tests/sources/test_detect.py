@@ -58,7 +58,8 @@ def test_result_does_not_depend_on_what_lies_under_missing_pixels():
         found.append(detect(holed, **fields.DETECTION_OPTIONS))
     np.testing.assert_array_equal(found[0].segmentation, found[1].segmentation)
     assert not found[0].segmentation[:90].any()
-    assert np.isnan(found[0].snr[:90]).all() and np.isfinite(found[0].snr[90:]).all()
+    assert np.isnan(found[0].snr[:90]).all()
+    assert np.isfinite(found[0].snr[90:]).all()
 
 
 def test_faint_stars_are_found_and_noise_is_not():
@@ -111,7 +112,8 @@ def test_star_with_a_core_without_data_is_one_source_with_a_warning():
         [fields.mosaic(fields.noise((100, 100), 1.0, "core") + image)], **fields.DETECTION_OPTIONS
     )
     columns, _ = measure_detection(detection)
-    assert len(detection.labels) == 1 and detection.segmentation[50, 50] == 1
+    assert len(detection.labels) == 1
+    assert detection.segmentation[50, 50] == 1
     assert columns["warning_flags"][0] & 3 == 3
 
 
@@ -119,7 +121,8 @@ def test_star_with_a_core_without_data_is_one_source_with_a_warning():
 def test_field_without_sources_is_valid(value):
     detection = detect([fields.mosaic(np.full((80, 80), value))], **fields.DETECTION_OPTIONS)
     columns, _ = measure_detection(detection)
-    assert detection.segmentation.dtype == np.int32 and not detection.segmentation.any()
+    assert detection.segmentation.dtype == np.int32
+    assert not detection.segmentation.any()
     assert all(len(column) == 0 for column in columns.values())
 
 

@@ -76,7 +76,8 @@ def test_nearest_neighbours_are_mutual_for_a_pair_and_absent_for_one():
     assert columns["nn_label"].tolist() == [5, 1]
     np.testing.assert_allclose(columns["nn_distance"], 50 * fields.SCALE, rtol=1e-4)
     alone, _ = measure_detection(detection_of(image, segments == 5))
-    assert alone["nn_label"].tolist() == [-1] and np.isnan(alone["nn_distance"]).all()
+    assert alone["nn_label"].tolist() == [-1]
+    assert np.isnan(alone["nn_distance"]).all()
     assert alone["tessella_neighbour_failed"].tolist() == [True]
 
 

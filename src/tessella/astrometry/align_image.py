@@ -7,8 +7,8 @@ import numpy as np
 
 from tessella.astrometry.alignment import Alignment, align
 from tessella.astrometry.motion import Positions
-from tessella.astrometry.wcs import sky_to_detector
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
+from tessella.astrometry.wcs import sky_to_detector
 from tessella.models import Image
 from tessella.psf.effective import EffectivePsf
 from tessella.psf.fit import Stars, measure_stars
@@ -41,7 +41,9 @@ def align_image(
     pixel_arcsec = np.sqrt(nominal_pixel_area_arcsec2(image.detector))
     fitted = np.flatnonzero(stars.is_good)
     # A fit that is worse than its errors say knows the position as much worse.
-    position_err = np.hypot(stars.x_err, stars.y_err) / np.sqrt(2) * np.sqrt(np.maximum(stars.chisq, 1))
+    position_err = (
+        np.hypot(stars.x_err, stars.y_err) / np.sqrt(2) * np.sqrt(np.maximum(stars.chisq, 1))
+    )
     near = _around(image, references, options["search_radius_arcsec"] / pixel_arcsec)
     alignment = align(
         image.attitude,
@@ -61,7 +63,7 @@ def align_image(
 
 
 def _around(image: Image, references: Positions, margin: float) -> np.ndarray:
-    """Indices of the reference stars with known errors on the image or up to `margin` pixels beside it."""
+    """List the reference stars with known errors on the image or `margin` pixels beside it."""
     x, y = sky_to_detector(image.attitude, image.detector, references.ra, references.dec)
     ny, nx = image.window.active_shape
     across, up = x - image.window.x, y - image.window.y

@@ -49,14 +49,17 @@ def brightest_around(stars: np.ndarray, flux: np.ndarray, radius: float) -> np.n
 
     Examples
     --------
-    >>> brightest_around(np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]]), np.array([5.0, 1.0, 1.0]), 3.0).tolist()
+    >>> places = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]])
+    >>> brightest_around(places, np.array([5.0, 1.0, 1.0]), 3.0).tolist()
     [True, False, True]
     """
     around = cKDTree(stars).query_ball_point(stars, radius)
     return np.array([flux[i] >= flux[near].max() for i, near in enumerate(around)], bool)
 
 
-def find_shift(stars: np.ndarray, references: np.ndarray, search_radius: float) -> tuple[np.ndarray, int]:
+def find_shift(
+    stars: np.ndarray, references: np.ndarray, search_radius: float
+) -> tuple[np.ndarray, int]:
     """Return the offset that most pairs share, and how many do.
 
     Parameters
@@ -92,8 +95,10 @@ def find_shift(stars: np.ndarray, references: np.ndarray, search_radius: float) 
     return np.median(offsets[members], axis=0), len(members)
 
 
-def match(stars: np.ndarray, references: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair stars and references that are each other's nearest within `radius`; return both indices."""
+def match(
+    stars: np.ndarray, references: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of stars and references that are each other's nearest within `radius`."""
     distance, nearest = cKDTree(stars).query(references, distance_upper_bound=radius)
     found = np.flatnonzero(np.isfinite(distance))
     _, back = cKDTree(references).query(stars[nearest[found]])
@@ -182,22 +187,31 @@ def align(
     nothing = np.zeros(0, int)
     untouched = Alignment(attitude, False, "", 0, 0, np.nan, 0.0, 0.0, 0.0, nothing, nothing)
     if min(len(x), len(ra)) < minimum_stars:
-        status = f"not aligned: {len(x)} stars and {len(ra)} reference stars, {minimum_stars} of both are needed"
-        return replace(untouched, status=status)
+        status = f"{len(x)} stars and {len(ra)} reference stars, {minimum_stars} of both are needed"
+        return replace(untouched, status=f"not aligned: {status}")
     predicted = np.column_stack(sky_to_v2v3(attitude, ra, dec))
     leading = brightest_around(measured, flux, _CROWD_ARCSEC)
     shift, _ = find_shift(measured[leading], predicted, search_radius_arcsec)
     stars, references = match(measured, predicted + shift, match_radius_arcsec)
     if len(stars) < minimum_stars:
-        status = f"not aligned: {len(stars)} pairs within {match_radius_arcsec} arcsec, {minimum_stars} are needed"
-        return replace(untouched, status=status, n_matched=len(stars))
+        status = (
+            f"{len(stars)} pairs within {match_radius_arcsec} arcsec, {minimum_stars} are needed"
+        )
+        return replace(untouched, status=f"not aligned: {status}", n_matched=len(stars))
     sigma = np.sqrt(position_err[stars] ** 2 + reference_err[references] ** 2 + _CENTROID_FLOOR**2)
     pivot = np.array([attitude.v2_ref, attitude.v3_ref])
-    kept, fit = _fit_without_outliers(measured[stars], predicted[references], sigma, pivot, minimum_stars)
+    kept, fit = _fit_without_outliers(
+        measured[stars], predicted[references], sigma, pivot, minimum_stars
+    )
     shift, turn, residuals = fit
     if kept.sum() < minimum_stars:
-        status = f"not aligned: {kept.sum()} of {len(stars)} pairs agree, {minimum_stars} are needed"
-        return replace(untouched, status=status, n_matched=len(stars), n_used=int(kept.sum()))
+        status = f"{kept.sum()} of {len(stars)} pairs agree, {minimum_stars} are needed"
+        return replace(
+            untouched,
+            status=f"not aligned: {status}",
+            n_matched=len(stars),
+            n_used=int(kept.sum()),
+        )
     return Alignment(
         attitude=_corrected(attitude, shift, turn),
         is_aligned=True,
@@ -216,7 +230,10 @@ def align(
 def _fit_without_outliers(
     measured: np.ndarray, predicted: np.ndarray, sigma: np.ndarray, pivot: np.ndarray, minimum: int
 ) -> tuple[np.ndarray, tuple[np.ndarray, float, np.ndarray]]:
-    """Fit, leaving out pairs far from the others; the median pair sets the scale where errors are underestimated."""
+    """Fit, leaving out pairs far from the others.
+
+    The median pair sets the scale where errors are underestimated.
+    """
     offset = measured - predicted
     distance = np.hypot(*(offset - np.median(offset, axis=0)).T) / sigma
     kept = distance <= max(_CLIP_SIGMA, 3 * float(np.median(distance)))

@@ -17,12 +17,14 @@ from tessella.models import Attitude, Lattice, Window
 
 def _polynomial(coefficients: np.ndarray) -> models.Polynomial2D:
     degree = coefficients.shape[0] - 1
-    values = {f"c{i}_{j}": coefficients[i, j] for i in range(degree + 1) for j in range(degree + 1 - i)}
+    values = {
+        f"c{i}_{j}": coefficients[i, j] for i in range(degree + 1) for j in range(degree + 1 - i)
+    }
     return models.Polynomial2D(degree, **values)
 
 
 def distortion_model(detector: str) -> CompoundModel:
-    """Return the astropy model from pixels (0-based, 4088 frame) to V2, V3 [arcsec], with its inverse.
+    """Return the astropy model, with its inverse, from pixels (0-based, 4088 frame) to V2, V3 [arcsec].
 
     The inverse is the SIAF's own polynomial; `tessella.astrometry.wcs` inverts exactly.
     """
@@ -33,24 +35,45 @@ def distortion_model(detector: str) -> CompoundModel:
     turn.inverse = models.AffineTransformation2D(np.linalg.inv(turn.matrix.value))
     to_reference = models.Shift(1 - aperture.x_ref) & models.Shift(1 - aperture.y_ref)
     split = models.Mapping((0, 1, 0, 1))
-    ideal = split | (_polynomial(aperture.science_to_ideal_x) & _polynomial(aperture.science_to_ideal_y))
-    ideal.inverse = split | (_polynomial(aperture.ideal_to_science_x) & _polynomial(aperture.ideal_to_science_y))
+    ideal = split | (
+        _polynomial(aperture.science_to_ideal_x) & _polynomial(aperture.science_to_ideal_y)
+    )
+    ideal.inverse = split | (
+        _polynomial(aperture.ideal_to_science_x) & _polynomial(aperture.ideal_to_science_y)
+    )
     to_v2v3 = models.Shift(aperture.v2_ref) & models.Shift(aperture.v3_ref)
     return to_reference | ideal | turn | to_v2v3
 
 
 def _sky_model(attitude: Attitude) -> CompoundModel:
-    angles = [attitude.v2_ref / 3600, -attitude.v3_ref / 3600, attitude.roll_ref, attitude.dec_ref, -attitude.ra_ref]
+    angles = [
+        attitude.v2_ref / 3600,
+        -attitude.v3_ref / 3600,
+        attitude.roll_ref,
+        attitude.dec_ref,
+        -attitude.ra_ref,
+    ]
     degrees = models.Scale(1 / 3600) & models.Scale(1 / 3600)
     turn = models.RotationSequence3D(angles, axes_order="zyxyz")
-    return degrees | SphericalToCartesian(wrap_lon_at=180) | turn | CartesianToSpherical(wrap_lon_at=360)
+    return (
+        degrees
+        | SphericalToCartesian(wrap_lon_at=180)
+        | turn
+        | CartesianToSpherical(wrap_lon_at=360)
+    )
 
 
-def _frames() -> tuple[coordinate_frames.Frame2D, coordinate_frames.Frame2D, coordinate_frames.CelestialFrame]:
+def _frames() -> tuple[
+    coordinate_frames.Frame2D, coordinate_frames.Frame2D, coordinate_frames.CelestialFrame
+]:
     return (
         coordinate_frames.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix)),
-        coordinate_frames.Frame2D(name="v2v3", axes_order=(0, 1), axes_names=("v2", "v3"), unit=(u.arcsec, u.arcsec)),
-        coordinate_frames.CelestialFrame(name="world", reference_frame=coordinates.ICRS(), unit=(u.deg, u.deg)),
+        coordinate_frames.Frame2D(
+            name="v2v3", axes_order=(0, 1), axes_names=("v2", "v3"), unit=(u.arcsec, u.arcsec)
+        ),
+        coordinate_frames.CelestialFrame(
+            name="world", reference_frame=coordinates.ICRS(), unit=(u.deg, u.deg)
+        ),
     )
 
 
@@ -77,7 +100,13 @@ def build_gwcs(attitude: Attitude, detector: str, window: Window, border: int = 
     """
     detector_frame, v2v3, world = _frames()
     origin = models.Shift(window.x - border) & models.Shift(window.y - border)
-    wcs = WCS([(detector_frame, origin | distortion_model(detector)), (v2v3, _sky_model(attitude)), (world, None)])
+    wcs = WCS(
+        [
+            (detector_frame, origin | distortion_model(detector)),
+            (v2v3, _sky_model(attitude)),
+            (world, None),
+        ]
+    )
     ny, nx = window.active_shape
     wcs.bounding_box = ((-0.5, nx + 2 * border - 0.5), (-0.5, ny + 2 * border - 0.5))
     return wcs

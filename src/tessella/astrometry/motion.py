@@ -167,7 +167,7 @@ def scatter_by_errors(stars: StarCatalogue, seed: int) -> StarCatalogue:
 
 
 def _triad(ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit vectors towards the stars, east and north of them, each (3, n)."""
+    """Return unit vectors towards the stars, east and north of them, each (3, n)."""
     zero = np.zeros_like(ra)
     direction = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
     east = np.stack([-np.sin(ra), np.cos(ra), zero])

@@ -42,5 +42,5 @@ def nominal_pixel_area_arcsec2(detector: str) -> float:
     >>> round(nominal_pixel_area_arcsec2("WFI01"), 6)
     0.011948
     """
-    center = np.float64(siaf.ACTIVE_SIZE / 2 - 0.5)
+    center = np.array(siaf.ACTIVE_SIZE / 2 - 0.5)
     return float(_pixel_area(detector, center, center))

@@ -6,13 +6,14 @@ Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3. doi:10.1051/0004-6361:2
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tessella.models import Lattice
 
 _ARCSEC = np.pi / 648000
 
 
-def pixel_to_sky(lattice: Lattice, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixel_to_sky(lattice: Lattice, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return right ascension in [0, 360) and declination [deg] of pixel positions.
 
     Examples
@@ -32,8 +33,8 @@ def pixel_to_sky(lattice: Lattice, x: np.ndarray, y: np.ndarray) -> tuple[np.nda
     return np.degrees(ra) % 360.0, np.degrees(dec)
 
 
-def sky_to_pixel(lattice: Lattice, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixel positions of directions [deg]; NaN for directions 90 degrees or more from the tangent point.
+def sky_to_pixel(lattice: Lattice, ra: ArrayLike, dec: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixel positions of directions [deg]; NaN 90 degrees or more from the tangent point.
 
     Examples
     --------

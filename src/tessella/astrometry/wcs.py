@@ -67,12 +67,15 @@ def detector_to_v2v3(detector: str, x: np.ndarray, y: np.ndarray) -> tuple[np.nd
     )
 
 
-def v2v3_to_detector(detector: str, v2: np.ndarray, v3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Invert `detector_to_v2v3` by Newton's method; meaningful on the detector and a little around it.
+def v2v3_to_detector(
+    detector: str, v2: np.ndarray, v3: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Invert `detector_to_v2v3` by Newton's method, on the detector and a little around it.
 
     Examples
     --------
-    >>> x, y = v2v3_to_detector("WFI01", *detector_to_v2v3("WFI01", np.array(10.0), np.array(4000.0)))
+    >>> v2, v3 = detector_to_v2v3("WFI01", np.array(10.0), np.array(4000.0))
+    >>> x, y = v2v3_to_detector("WFI01", v2, v3)
     >>> round(float(x), 6), round(float(y), 6)
     (10.0, 4000.0)
     """
@@ -93,14 +96,18 @@ def v2v3_to_detector(detector: str, v2: np.ndarray, v3: np.ndarray) -> tuple[np.
     return dx - 1 + aperture.x_ref, dy - 1 + aperture.y_ref
 
 
-def v2v3_to_sky(attitude: Attitude, v2: np.ndarray, v3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension in [0, 360) and declination [deg] of directions in the telescope frame [arcsec]."""
+def v2v3_to_sky(
+    attitude: Attitude, v2: np.ndarray, v3: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return RA in [0, 360) and Dec [deg] of directions in the telescope frame [arcsec]."""
     telescope = _vector(np.asarray(v2, float) * _ARCSEC, np.asarray(v3, float) * _ARCSEC)
     ra, dec = _angles(np.tensordot(_turn(attitude), telescope, 1))
     return np.degrees(ra) % 360.0, np.degrees(dec)
 
 
-def sky_to_v2v3(attitude: Attitude, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sky_to_v2v3(
+    attitude: Attitude, ra: np.ndarray, dec: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the direction in the telescope frame [arcsec] of sky positions [deg]."""
     sky = _vector(np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float)))
     v2, v3 = _angles(np.tensordot(_turn(attitude).T, sky, 1))
@@ -117,7 +124,7 @@ def detector_to_sky(
 def sky_to_detector(
     attitude: Attitude, detector: str, ra: np.ndarray, dec: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return detector pixels of sky positions [deg]; NaN for those over 15 arcmin from the detector.
+    """Return detector pixels of sky positions [deg]; NaN beyond 15 arcmin from the detector.
 
     Examples
     --------
@@ -129,7 +136,9 @@ def sky_to_detector(
     aperture = siaf.detector_aperture(detector)
     v2, v3 = sky_to_v2v3(attitude, ra, dec)
     near = np.hypot(v2 - aperture.v2_ref, v3 - aperture.v3_ref) < 900
-    x, y = v2v3_to_detector(detector, np.where(near, v2, aperture.v2_ref), np.where(near, v3, aperture.v3_ref))
+    x, y = v2v3_to_detector(
+        detector, np.where(near, v2, aperture.v2_ref), np.where(near, v3, aperture.v3_ref)
+    )
     return np.where(near, x, np.nan), np.where(near, y, np.nan)
 
 
@@ -179,5 +188,5 @@ def attitude_of(detector: str, ra: float, dec: float, pa_aperture: float) -> Att
 
 
 def boresight_of(attitude: Attitude) -> Attitude:
-    """Express an attitude at the telescope's boresight: ra_ref, dec_ref, roll_ref are RA_V1, DEC_V1, PA_V3."""
+    """Express an attitude at the telescope's boresight: RA_V1, DEC_V1 and PA_V3."""
     return move_reference(attitude, 0.0, 0.0)

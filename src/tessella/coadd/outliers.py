@@ -40,15 +40,22 @@ def flag_outliers(
     Returns
     -------
     list of ndarray of shape (ny, nx)
-        True for outliers. With fewer than three inputs at a place nothing is marked there:
-        two that disagree do not tell which is wrong.
+        True for outliers. Of two inputs that disagree the brighter one is wrong: cosmic rays
+        only add light. With one input at a place nothing is marked there.
     """
     stack = np.array([drizzle_one(image, rows, pixfrac) for image in images])
-    enough = np.isfinite(stack).sum(axis=0) >= 3
-    median = np.full(rows.shape, np.nan)
-    if enough.any():
-        median[enough] = np.nanmedian(stack[:, enough], axis=0)
+    median = _median_or_lower(stack)
     return [_disagrees(image, median, rows, signal_to_noise, derivative_scale) for image in images]
+
+
+def _median_or_lower(stack: np.ndarray) -> np.ndarray:
+    """Median over the first axis, of two values the lower one; NaN where there are fewer."""
+    ordered = np.sort(stack, axis=0)
+    n = np.isfinite(stack).sum(axis=0)
+    lower, upper = np.maximum(n - 1, 0) // 2, np.where(n == 2, 0, n // 2)
+    upper = np.minimum(upper, len(stack) - 1)
+    values = np.take_along_axis(ordered, np.stack([lower, upper]), axis=0).mean(axis=0)
+    return np.where(n >= 2, values, np.nan)
 
 
 def _disagrees(

@@ -26,7 +26,7 @@ _EDGE = 4
 
 @dataclass(frozen=True)
 class Band:
-    """A band of rows of a coadd; arrays are (count, width) but for `context`, (n_planes, count, width)."""
+    """A band of rows of a coadd: arrays (count, width); `context` is (n_planes, count, width)."""
 
     rows: Rows
     #: NaN where no input contributes.
@@ -69,7 +69,7 @@ def prepare(
 
 
 def subtract_skies(images: list[Input], lattice: Lattice) -> tuple[list[Input], np.ndarray]:
-    """Bring all inputs to one sky level; return them and the levels that were taken off [MJy / sr]."""
+    """Bring all inputs to one sky level; return them and the levels taken off [MJy / sr]."""
     medians = [
         block_medians(np.where(image.weight > 0, image.data, np.nan), image.places, lattice.shape)
         for image in images

@@ -44,7 +44,9 @@ def clipped(data: np.ndarray, reference_read: np.ndarray | None) -> np.ndarray:
     return (data == 0) | (data == np.iinfo(np.uint16).max)
 
 
-def guide_window_flags(shape: tuple[int, int], guide_window: tuple[int, int, int, int] | None) -> np.ndarray:
+def guide_window_flags(
+    shape: tuple[int, int], guide_window: tuple[int, int, int, int] | None
+) -> np.ndarray:
     """Return the flags that the guide window gives to pixels.
 
     Parameters

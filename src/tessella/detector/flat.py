@@ -12,7 +12,9 @@ from tessella import flags
 from tessella.models import Image
 
 
-def divide_by_flat(image: Image, flat: np.ndarray, flat_err: np.ndarray, flat_dq: np.ndarray) -> Image:
+def divide_by_flat(
+    image: Image, flat: np.ndarray, flat_err: np.ndarray, flat_dq: np.ndarray
+) -> Image:
     """Divide an image by the flat field and add the flat's part to the variance.
 
     Parameters

@@ -91,4 +91,6 @@ def linearize(
     for coefficient in coefficients[::-1]:
         linear = linear * data + coefficient.astype(data.dtype)
     keep = unknown | ((resultant_dq & flags.SATURATED) != 0)
-    return np.where(keep, data, linear), dq | np.where(unknown, flags.NO_LIN_CORR, 0).astype(dq.dtype)
+    return np.where(keep, data, linear), dq | np.where(unknown, flags.NO_LIN_CORR, 0).astype(
+        dq.dtype
+    )

@@ -99,7 +99,9 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
     reference = is_reference(window)
 
     def normal(purpose: str) -> np.ndarray:
-        return _draw(purpose, state.maps_seed, detector, window, np.random.Generator.standard_normal)
+        return _draw(
+            purpose, state.maps_seed, detector, window, np.random.Generator.standard_normal
+        )
 
     def uniform(purpose: str) -> np.ndarray:
         return _draw(purpose, state.maps_seed, detector, window, np.random.Generator.random)
@@ -108,7 +110,11 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
     if noise_electrons is None:
         noise_electrons = read_noise_electrons(detector)
     gain = state.gain_electrons_per_dn * (1 + state.gain_scatter * normal("gain"))
-    read_noise = noise_electrons / state.gain_electrons_per_dn * np.exp(state.read_noise_scatter * normal("read noise"))
+    read_noise = (
+        noise_electrons
+        / state.gain_electrons_per_dn
+        * np.exp(state.read_noise_scatter * normal("read noise"))
+    )
     read_noise[reference] *= state.reference_pixel_noise_ratio or 0.0
     is_dead = (uniform("dead") < state.dead_pixel_fraction) & ~reference
     is_hot = (uniform("hot") < state.hot_pixel_fraction) & ~reference & ~is_dead
@@ -119,10 +125,18 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
         gain=gain.astype(np.float32),
         read_noise=read_noise.astype(np.float32),
         dark=np.where(reference, 0, dark).astype(np.float32),
-        pedestal=(state.pedestal_dn + state.pedestal_scatter_dn * normal("pedestal")).astype(np.float32),
-        saturation=(state.saturation_dn + state.saturation_scatter_dn * normal("saturation")).astype(np.float32),
-        nonlinearity=(state.nonlinearity_per_dn * (1 + state.nonlinearity_scatter * normal("nonlinearity"))).astype(np.float32),
-        flat=np.where(reference | is_dead, 0, 1 + state.flat_scatter * normal("flat")).astype(np.float32),
+        pedestal=(state.pedestal_dn + state.pedestal_scatter_dn * normal("pedestal")).astype(
+            np.float32
+        ),
+        saturation=(
+            state.saturation_dn + state.saturation_scatter_dn * normal("saturation")
+        ).astype(np.float32),
+        nonlinearity=(
+            state.nonlinearity_per_dn * (1 + state.nonlinearity_scatter * normal("nonlinearity"))
+        ).astype(np.float32),
+        flat=np.where(reference | is_dead, 0, 1 + state.flat_scatter * normal("flat")).astype(
+            np.float32
+        ),
         is_dead=is_dead,
         is_hot=is_hot,
     )
@@ -133,7 +147,11 @@ def _draw(
 ) -> np.ndarray:
     first, end = window.y // CHANNEL_WIDTH, (window.y + window.ny) // CHANNEL_WIDTH
     blocks = [
-        method(generator(purpose, seed, detector, block), (CHANNEL_WIDTH, DETECTOR_SIZE), dtype=np.float32)
+        method(
+            generator(purpose, seed, detector, block),
+            (CHANNEL_WIDTH, DETECTOR_SIZE),
+            dtype=np.float32,
+        )
         for block in range(first, end)
     ]
     return np.concatenate(blocks)[:, window.x : window.x + window.nx]

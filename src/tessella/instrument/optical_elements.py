@@ -49,7 +49,9 @@ def filters() -> dict[str, Filter]:
     'H158'
     """
     zodiacal = {row["filter"]: float(row["rate"]) for row in rows("zodiacal_light.ecsv")}
-    thermal = {row["filter"]: float(row["rate"]) for row in rows("internal_thermal_backgrounds.ecsv")}
+    thermal = {
+        row["filter"]: float(row["rate"]) for row in rows("internal_thermal_backgrounds.ecsv")
+    }
     return {
         row["filter"]: Filter(
             name=row["filter"],

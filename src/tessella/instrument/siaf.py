@@ -20,7 +20,7 @@ WFI_CENTER = "WFI_CEN"
 
 @dataclass(frozen=True)
 class Aperture:
-    """One entry of the SIAF; polynomials are ``coefficients[power of x, power of y]``."""
+    """One entry of the SIAF."""
 
     name: str
     #: Reference point [arcsec] in the telescope frame.
@@ -29,20 +29,23 @@ class Aperture:
     #: Angle from V3 to the ideal y axis [deg], and the handedness of the ideal frame.
     v3_ideal_y_angle: float
     parity: int
+
+
+@dataclass(frozen=True)
+class DetectorAperture(Aperture):
+    """A whole detector; polynomials are ``coefficients[power of x, power of y]``."""
+
     #: Reference pixel, counted from 1.
-    x_ref: float = np.nan
-    y_ref: float = np.nan
-    science_to_ideal_x: np.ndarray | None = None
-    science_to_ideal_y: np.ndarray | None = None
-    ideal_to_science_x: np.ndarray | None = None
-    ideal_to_science_y: np.ndarray | None = None
+    x_ref: float
+    y_ref: float
+    science_to_ideal_x: np.ndarray
+    science_to_ideal_y: np.ndarray
+    ideal_to_science_x: np.ndarray
+    ideal_to_science_y: np.ndarray
 
 
-def _polynomial(entry: ElementTree.Element, prefix: str) -> np.ndarray | None:
-    degree = entry.findtext("Sci2IdlDeg")
-    if not degree:
-        return None
-    n = int(degree)
+def _polynomial(entry: ElementTree.Element, prefix: str) -> np.ndarray:
+    n = int(_number(entry, "Sci2IdlDeg"))
     coefficients = np.zeros((n + 1, n + 1))
     for i in range(n + 1):
         for j in range(i + 1):
@@ -87,6 +90,16 @@ def aperture(name: str) -> Aperture:
         v3_ref=_number(entry, "V3Ref"),
         v3_ideal_y_angle=_number(entry, "V3IdlYAngle", absent=0.0),
         parity=int(_number(entry, "VIdlParity", absent=1.0)),
+    )
+
+
+@cache
+def detector_aperture(detector: str) -> DetectorAperture:
+    """Return the aperture of a whole detector, named as in RAD (``WFI01``)."""
+    whole = aperture(f"{detector.upper()}_FULL")
+    entry = _entries()[whole.name]
+    return DetectorAperture(
+        **vars(whole),
         x_ref=_number(entry, "XSciRef"),
         y_ref=_number(entry, "YSciRef"),
         science_to_ideal_x=_polynomial(entry, "Sci2IdlX"),
@@ -94,11 +107,6 @@ def aperture(name: str) -> Aperture:
         ideal_to_science_x=_polynomial(entry, "Idl2SciX"),
         ideal_to_science_y=_polynomial(entry, "Idl2SciY"),
     )
-
-
-def detector_aperture(detector: str) -> Aperture:
-    """Return the aperture of a whole detector, named as in RAD (``WFI01``)."""
-    return aperture(f"{detector.upper()}_FULL")
 
 
 DETECTORS = tuple(f"WFI{n:02d}" for n in range(1, 19))

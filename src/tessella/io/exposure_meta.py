@@ -16,7 +16,10 @@ from tessella.models import Attitude, ExposureHeader, ExposureKey, Window
 ORIGIN = "STSCI/SOC"
 #: Official placeholder of numbers that are not known.
 UNKNOWN = -999999
-SOFTWARE = {"calibration_software_name": "tessella", "calibration_software_version": tessella.__version__}
+SOFTWARE = {
+    "calibration_software_name": "tessella",
+    "calibration_software_version": tessella.__version__,
+}
 
 
 def footprint(attitude: Attitude, detector: str, window: Window) -> str:
@@ -67,7 +70,11 @@ def update(node: Any, values: Mapping[str, Any]) -> None:
 
 
 def exposure_meta(
-    header: ExposureHeader, detector: str, window: Window, pattern: ReadPattern, encoding_offset: int
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    pattern: ReadPattern,
+    encoding_offset: int,
 ) -> dict[str, Any]:
     """Return the Level 1 metadata that an exposure's header implies.
 
@@ -177,10 +184,14 @@ def read_header(meta: Mapping[str, Any], path: str) -> ExposureHeader:
             pa_aperture=float(pointing["pa_aperture"]),
         )
     except KeyError as error:
-        raise DataError(f"{path}: keyword meta.….{error.args[0]} is missing; it is required in Level 1") from error
+        raise DataError(
+            f"{path}: keyword meta.….{error.args[0]} is missing; it is required in Level 1"
+        ) from error
 
 
 def read_attitude(meta: Mapping[str, Any]) -> Attitude:
     """Read the attitude of the detector's aperture from `meta.wcsinfo`."""
     info = meta["wcsinfo"]
-    return Attitude(*(float(info[name]) for name in ("ra_ref", "dec_ref", "roll_ref", "v2_ref", "v3_ref")))
+    return Attitude(
+        *(float(info[name]) for name in ("ra_ref", "dec_ref", "roll_ref", "v2_ref", "v3_ref"))
+    )

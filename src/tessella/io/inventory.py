@@ -1,4 +1,4 @@
-"""What given files hold, read from their headers alone: the exposure table of a run that starts from files."""
+"""The exposure table of a run that starts from files, read from their headers alone."""
 
 import json
 import sys
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tessella.errors import DataError
-from tessella.models import ExposureHeader
-from tessella.plan.exposures import PlannedExposure
+from tessella.models import ExposureHeader, PlannedExposure
 
 
 def _planned(header: ExposureHeader) -> PlannedExposure:
@@ -40,16 +39,21 @@ def level1_inventory(paths: list[Path]) -> list[dict[str, Any]]:
             meta = roman["meta"]
             header = read_header(meta, str(path))
             detector, attitude = str(meta["instrument"]["detector"]), read_attitude(meta)
-        entry = found.setdefault(f"{header.key.name} {header.optical_element}", asdict(_planned(header)))
+        entry = found.setdefault(
+            f"{header.key.name} {header.optical_element}", asdict(_planned(header))
+        )
         if detector in entry["level1"]:
-            raise DataError(f"{path}: the same exposure and detector as {entry['level1'][detector]}; keep one of them")
+            raise DataError(
+                f"{path}: the same exposure and detector as {entry['level1'][detector]}; "
+                "keep one of them"
+            )
         entry["level1"][detector] = str(path)
         entry["detectors"][detector] = list(vars(attitude).values())
     return [found[name] for name in sorted(found)]
 
 
 def telemetry_inventory(paths: list[Path]) -> list[dict[str, Any]]:
-    """List the exposures that telemetry files announce, with the files that hold packets of each."""
+    """List the exposures that telemetry files announce, with the files that announce them."""
     from tessella.io.level0 import read_level0
     from tessella.telemetry.inventory import inventory
 
@@ -58,7 +62,7 @@ def telemetry_inventory(paths: list[Path]) -> list[dict[str, Any]]:
         for announced in inventory([read_level0(path)]):
             entry = found.setdefault(announced.header.key.name, asdict(_planned(announced.header)))
             entry["telemetry"] = [*entry["telemetry"], str(path)]
-            entry["detectors"].update(dict.fromkeys(announced.windows, ()))
+            entry["detectors"].update(dict.fromkeys(announced.detectors, ()))
     return [found[name] for name in sorted(found)]
 
 

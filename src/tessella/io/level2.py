@@ -31,7 +31,8 @@ def write_image(
     image : Image
         NaN where nothing was measured.
     ramp : Ramp
-        The ramp it was made from, with absolute counts: its border and reference output are archived too.
+        The ramp it was made from, with absolute counts: its border and reference output are
+        archived too.
     meta : mapping
         Metadata of the Level 1 file.
     status : mapping
@@ -42,7 +43,11 @@ def write_image(
         How the image was made.
     """
     model = rdm.ImageModel.create_fake_data()
-    carried = {key: value for key, value in meta.items() if key not in ("wcs", "photometry", "tessella", "model_type")}
+    carried = {
+        key: value
+        for key, value in meta.items()
+        if key not in ("wcs", "photometry", "tessella", "model_type")
+    }
     update(model.meta, carried)
     update(model.meta, SOFTWARE)
     model.meta.filename = Path(path).name
@@ -107,10 +112,10 @@ def _set_arrays(model: Any, image: Image, ramp: Ramp) -> None:
     model.border_ref_pix_right = ramp.data[:, :, -BORDER:].astype(np.float32)
     model.border_ref_pix_bottom = ramp.data[:, :BORDER].astype(np.float32)
     model.border_ref_pix_top = ramp.data[:, -BORDER:].astype(np.float32)
-    model.dq_border_ref_pix_left = ramp.dq[:, :BORDER]
-    model.dq_border_ref_pix_right = ramp.dq[:, -BORDER:]
-    model.dq_border_ref_pix_bottom = ramp.dq[:BORDER]
-    model.dq_border_ref_pix_top = ramp.dq[-BORDER:]
+    model.dq_border_ref_pix_left = ramp.known_dq[:, :BORDER]
+    model.dq_border_ref_pix_right = ramp.known_dq[:, -BORDER:]
+    model.dq_border_ref_pix_bottom = ramp.known_dq[:BORDER]
+    model.dq_border_ref_pix_top = ramp.known_dq[-BORDER:]
     model["jump_indices"] = image.jumps
 
 
@@ -132,7 +137,11 @@ def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
         }
         ny, nx = arrays["data"].shape
         held = meta.get("tessella", {}).get("window")
-        window = Window(**dict(held)) if held is not None else Window(0, 0, nx + 2 * BORDER, ny + 2 * BORDER)
+        window = (
+            Window(**dict(held))
+            if held is not None
+            else Window(0, 0, nx + 2 * BORDER, ny + 2 * BORDER)
+        )
         image = Image(
             detector=str(meta["instrument"]["detector"]),
             optical_element=str(meta["instrument"]["optical_element"]),

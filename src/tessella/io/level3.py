@@ -57,7 +57,9 @@ def write_mosaic(
                 "good_pixel_fraction": float(covered.mean()),
             },
             "association": {"name": Path(path).stem.rsplit("_", 1)[0] + "_asn"},
-            "cal_step": dict.fromkeys(("flux", "outlier_detection", "skymatch", "resample"), "COMPLETE"),
+            "cal_step": dict.fromkeys(
+                ("flux", "outlier_detection", "skymatch", "resample"), "COMPLETE"
+            ),
             "resample": {
                 "good_bits": "~DO_NOT_USE",
                 "members": list(mosaic.members),

@@ -33,7 +33,9 @@ _TABLES = {"photom": "phot_table", "apcorr": "data"}
 _COLLECTING_AREA_M2 = 3.757
 
 
-def _start(reftype: str, detector: str, useafter: str, description: str, optical_element: str | None) -> Any:
+def _start(
+    reftype: str, detector: str, useafter: str, description: str, optical_element: str | None
+) -> Any:
     model = _MODELS[reftype].create_fake_data()
     update(
         model.meta,
@@ -71,13 +73,22 @@ def write_maps(
 
 
 def write_photometry(
-    path: str | Path, rows: Mapping[str, Mapping[str, float]], detector: str, useafter: str, description: str
+    path: str | Path,
+    rows: Mapping[str, Mapping[str, float]],
+    detector: str,
+    useafter: str,
+    description: str,
 ) -> None:
     """Write the zero points of a detector; effective areas are not known here and are NaN."""
     model = _start("photom", detector, useafter, description, None)
     unknown = np.full(1, np.nan, np.float32)
     model["phot_table"] = {
-        element: {**row, "collecting_area": _COLLECTING_AREA_M2, "wavelength": unknown, "effective_area": unknown}
+        element: {
+            **row,
+            "collecting_area": _COLLECTING_AREA_M2,
+            "wavelength": unknown,
+            "effective_area": unknown,
+        }
         for element, row in rows.items()
     }
     save_model(model, path)
@@ -148,7 +159,9 @@ def write_effective_psf(
 def read_effective_psf(path: str | Path) -> EffectivePsf:
     """Read an `epsf` reference: the first stamp, in focus and of the first spectral type."""
     with open_roman(path) as roman:
-        return EffectivePsf(np.asarray(roman["psf"])[0, 0, 0].astype(float), int(roman["meta"]["oversample"]))
+        return EffectivePsf(
+            np.asarray(roman["psf"])[0, 0, 0].astype(float), int(roman["meta"]["oversample"])
+        )
 
 
 def read_encircled_energy(path: str | Path, optical_element: str) -> tuple[np.ndarray, np.ndarray]:
@@ -162,12 +175,16 @@ def read_encircled_energy(path: str | Path, optical_element: str) -> tuple[np.nd
     with open_roman(path) as roman:
         table = roman["data"]
         if optical_element not in table or table[optical_element]["ee_fractions"] is None:
-            raise DataError(f"{path}: no encircled energies of {optical_element}; it holds {', '.join(table)}")
+            raise DataError(
+                f"{path}: no encircled energies of {optical_element}; it holds {', '.join(table)}"
+            )
         row = table[optical_element]
         return np.asarray(row["ee_radii"], float), np.asarray(row["ee_fractions"], float)
 
 
-def read_references(selection: str | Path, reftypes: Iterable[str], window: Window) -> dict[str, Reference]:
+def read_references(
+    selection: str | Path, reftypes: Iterable[str], window: Window
+) -> dict[str, Reference]:
     """Read the references that a selection names, cut to a window.
 
     Parameters
@@ -188,7 +205,9 @@ def read_references(selection: str | Path, reftypes: Iterable[str], window: Wind
     chosen = {}
     for reftype in reftypes:
         if reftype not in files:
-            raise DataError(f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}")
+            raise DataError(
+                f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}"
+            )
         chosen[reftype] = _read_reference(Path(files[reftype]["path"]), reftype, window)
     return chosen
 
@@ -208,10 +227,14 @@ def _read_reference(path: Path, reftype: str, window: Window) -> Reference:
     return Reference(reftype, path.name, arrays)
 
 
-def _cut(values: np.ndarray, path: Path, covered: Window, window: Window, active_only: bool) -> np.ndarray:
+def _cut(
+    values: np.ndarray, path: Path, covered: Window, window: Window, active_only: bool
+) -> np.ndarray:
     border = 2 * BORDER if active_only else 0
     x, y = window.x - covered.x, window.y - covered.y
     part = values[..., y : y + window.ny - border, x : x + window.nx - border]
     if min(x, y) < 0 or part.shape[-2:] != (window.ny - border, window.nx - border):
-        raise DataError(f"{path}: it covers the window {vars(covered)}, not the exposure's {vars(window)}")
+        raise DataError(
+            f"{path}: it covers the window {vars(covered)}, not the exposure's {vars(window)}"
+        )
     return np.ascontiguousarray(part)

@@ -32,10 +32,16 @@ def read_gaia_table(path: str | Path, epoch: float) -> StarCatalogue:
     needed = ("ra", "dec", "pmra", "pmdec", "parallax", "parallax_error")
     missing = [name for name in needed if name not in table.colnames]
     if missing:
-        raise DataError(f"{path}: column {missing[0]} is missing; a table of reference stars needs {', '.join(needed)}")
-    columns = {name: np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan) for name in needed}
+        raise DataError(
+            f"{path}: column {missing[0]} is missing; a table of reference stars needs {', '.join(needed)}"
+        )
+    columns = {
+        name: np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan) for name in needed
+    }
     position_error, motion_error = gaia_dr2_errors(columns.pop("parallax_error"))
-    return StarCatalogue(epoch=epoch, **columns, position_error=position_error, motion_error=motion_error)
+    return StarCatalogue(
+        epoch=epoch, **columns, position_error=position_error, motion_error=motion_error
+    )
 
 
 def write_reference_stars(path: str | Path, stars: StarCatalogue) -> None:
@@ -48,7 +54,9 @@ def write_reference_stars(path: str | Path, stars: StarCatalogue) -> None:
 def read_reference_stars(path: str | Path, time: Time) -> Positions:
     """Read reference stars and move them to the time of an exposure."""
     table = Table.read(path, format="ascii.ecsv")
-    stars = StarCatalogue(float(table.meta["epoch"]), *(np.asarray(table[name], float) for name in _COLUMNS))
+    stars = StarCatalogue(
+        float(table.meta["epoch"]), *(np.asarray(table[name], float) for name in _COLUMNS)
+    )
     return move_to_epoch(stars, float(time.jyear), _UNMEASURED_MOTION)
 
 
@@ -85,6 +93,7 @@ def read_gaia_photometry(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.n
     """Read G magnitudes, BP - RP colours (NaN where not measured) and source ids of a Gaia table."""
     table = Table.read(path)
     g, bp, rp = (
-        np.ma.filled(np.ma.asarray(table[f"phot_{band}_mean_mag"]).astype(float), np.nan) for band in ("g", "bp", "rp")
+        np.ma.filled(np.ma.asarray(table[f"phot_{band}_mean_mag"]).astype(float), np.nan)
+        for band in ("g", "bp", "rp")
     )
     return g, bp - rp, np.asarray(table["source_id"])

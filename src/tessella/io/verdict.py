@@ -33,7 +33,9 @@ def write_verdict(path: str | Path, verdicts: Sequence[Verdict], minimum_detecto
     usable = sum(verdict.outcome != "failed" for verdict in verdicts)
     if usable < minimum_detectors:
         reasons = "; ".join(f"{v.detector}: {v.reason}" for v in verdicts if v.outcome == "failed")
-        raise DataError(f"{usable} detectors calibrated, minimum_detectors is {minimum_detectors}: {reasons}")
+        raise DataError(
+            f"{usable} detectors calibrated, minimum_detectors is {minimum_detectors}: {reasons}"
+        )
     counts = Counter(verdict.outcome for verdict in verdicts)
     content = {"counts": dict(counts), "detectors": [asdict(verdict) for verdict in verdicts]}
     with replacing(path) as part:

@@ -14,7 +14,11 @@ from tessella.models import BORDER, Image
 
 
 def write_wcs(
-    path: str | Path, image: Image, meta: Mapping[str, Any], alignment: Alignment, provenance: Mapping[str, Any]
+    path: str | Path,
+    image: Image,
+    meta: Mapping[str, Any],
+    alignment: Alignment,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write the final WCS of an image, for its own pixels and for those of its Level 1 file.
 
@@ -30,7 +34,14 @@ def write_wcs(
     provenance : mapping
     """
     model = rdm.WfiWcsModel.create_fake_data()
-    update(model.meta, {key: meta[key] for key in model.meta if key in meta and key not in ("model_type", "filename")})
+    update(
+        model.meta,
+        {
+            key: meta[key]
+            for key in model.meta
+            if key in meta and key not in ("model_type", "filename")
+        },
+    )
     model.meta.filename = Path(path).name
     update(model.meta.wcsinfo, wcsinfo(alignment.attitude, image.detector, image.window))
     model.meta["wcs_fit_results"] = {

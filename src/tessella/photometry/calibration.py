@@ -23,6 +23,6 @@ def surface_brightness_of_dn(zero_point: float, gain: float, pixel_area_sr: floa
     Examples
     --------
     >>> round(surface_brightness_of_dn(26.32, 2.0, 2.844e-13), 3)
-    0.755
+    0.757
     """
     return gain * AB_ZERO_JANSKY * 1e-6 * 10 ** (-0.4 * zero_point) / pixel_area_sr

@@ -19,13 +19,24 @@ from tessella.astrometry.tangent import pixel_to_sky
 from tessella.astrometry.wcs import attitude_of
 from tessella.config import Config
 from tessella.errors import DataError
-from tessella.models import ExposureKey, Lattice
-from tessella.plan.exposures import PlannedExposure, read_exposures
+from tessella.models import ExposureKey, Lattice, PlannedExposure
+from tessella.plan.exposures import read_exposures
 from tessella.plan.selection import read_reference_table, select, selection_id
 from tessella.plan.tiles import plan_tiles
 
 #: Types of references that some stage needs; a test holds them against the recipe.
-REFERENCE_TYPES = ("mask", "saturation", "linearity", "gain", "readnoise", "dark", "photom", "flat", "epsf", "apcorr")
+REFERENCE_TYPES = (
+    "mask",
+    "saturation",
+    "linearity",
+    "gain",
+    "readnoise",
+    "dark",
+    "photom",
+    "flat",
+    "epsf",
+    "apcorr",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Plan:
 
 
 def find_file(path: str, base: str | Path) -> Path:
-    """Return a configured path: as seen from the working directory, else from the workflow's own folder."""
+    """Return a configured path: seen from the working directory, else from the workflow's folder."""
     return Path(path) if Path(path).exists() else Path(base) / path
 
 
@@ -76,7 +87,9 @@ def _files_given(config: Config) -> list[Path]:
     pattern = {"level1": "*_uncal.asdf", "telemetry": "*.l0"}[config.source]
     key = f"{config.source}_folder"
     if not Path(str(folder)).is_dir():
-        raise DataError(f"{key}: no such folder: {folder}; name the folder that holds your {pattern} files")
+        raise DataError(
+            f"{key}: no such folder: {folder}; name the folder that holds your {pattern} files"
+        )
     files = sorted(Path(str(folder)).glob(pattern))
     if not files:
         raise DataError(f"{key}: no {pattern} file in {folder}")
@@ -89,9 +102,16 @@ def _key(config: Config, base: str | Path) -> str:
     if config.source == "simulate":
         parts.append(find_file(str(config.exposures), base).read_text())
     else:
-        parts.append([(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files_given(config)])
+        parts.append(
+            [
+                (str(file), file.stat().st_size, file.stat().st_mtime_ns)
+                for file in _files_given(config)
+            ]
+        )
     parts.append(find_file(config.references.table, base).read_text())
-    sources = sorted([*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")])
+    sources = sorted(
+        [*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")]
+    )
     parts.append([source.read_text() for source in sources])
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -109,7 +129,9 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     """
     if config.source == "simulate":
         table = find_file(str(config.exposures), base)
-        exposures = _with_attitudes(read_exposures(table, config.program, config.first_start), config)
+        exposures = _with_attitudes(
+            read_exposures(table, config.program, config.first_start), config
+        )
     else:
         exposures = _from_files(config)
     rows = read_reference_table(find_file(config.references.table, base))
@@ -122,7 +144,9 @@ def make_plan(config: Config, base: str | Path) -> Plan:
             selections[name] = Selection(detector, exposure.element, files)
             selected[f"{exposure.name} {detector}"] = name
     tiles = {
-        tile.name: PlannedTile(vars(tile.lattice), {k: [list(pair) for pair in v] for k, v in tile.members.items()})
+        tile.name: PlannedTile(
+            vars(tile.lattice), {k: [list(pair) for pair in v] for k, v in tile.members.items()}
+        )
         for tile in plan_tiles(exposures, config.detector_window, config.tile.cutout_pixels)
     }
     return Plan({exposure.name: exposure for exposure in exposures}, tiles, selections, selected)
@@ -131,7 +155,9 @@ def make_plan(config: Config, base: str | Path) -> Plan:
 def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[PlannedExposure]:
     def attitudes(exposure: PlannedExposure) -> dict[str, tuple[float, ...]]:
         return {
-            detector: tuple(vars(attitude_of(detector, exposure.ra, exposure.dec, exposure.pa)).values())
+            detector: tuple(
+                vars(attitude_of(detector, exposure.ra, exposure.dec, exposure.pa)).values()
+            )
             for detector in config.detectors
         }
 
@@ -139,7 +165,7 @@ def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[Pl
 
 
 def _from_files(config: Config) -> list[PlannedExposure]:
-    """Take the inventory of the given files in a process of its own: reading them needs heavy libraries."""
+    """Take the inventory of the given files in a process of its own: it needs heavy libraries."""
     files = [str(file) for file in _files_given(config)]
     command = [sys.executable, "-m", "tessella.io.inventory", config.source, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -147,12 +173,18 @@ def _from_files(config: Config) -> list[PlannedExposure]:
         raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
     found = [_exposure(entry) for entry in json.loads(done.stdout)]
     wanted = [
-        replace(exposure, detectors={d: a for d, a in exposure.detectors.items() if d in config.detectors})
+        replace(
+            exposure,
+            detectors={d: a for d, a in exposure.detectors.items() if d in config.detectors},
+        )
         for exposure in found
     ]
     wanted = [exposure for exposure in wanted if exposure.detectors]
     if not wanted:
-        raise DataError(f"the given files hold no exposure of the configured detectors {', '.join(config.detectors)}")
+        raise DataError(
+            "the given files hold no exposure of the configured detectors "
+            f"{', '.join(config.detectors)}"
+        )
     if config.source == "telemetry":
         return _with_attitudes(wanted, config)
     return wanted
@@ -199,8 +231,9 @@ def middle_of_tiles(plan: Plan) -> tuple[float, float]:
     directions = []
     for tile in plan.tiles:
         lattice = plan.lattice(tile)
-        ra, dec = pixel_to_sky(lattice, np.float64((lattice.nx - 1) / 2), np.float64((lattice.ny - 1) / 2))
+        ra, dec = pixel_to_sky(lattice, (lattice.nx - 1) / 2, (lattice.ny - 1) / 2)
         a, d = np.radians(float(ra)), np.radians(float(dec))
         directions.append((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
     x, y, z = np.mean(directions, axis=0)
-    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    ra, dec = np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return float(ra), float(dec)

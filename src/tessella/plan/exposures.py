@@ -1,7 +1,6 @@
-"""The exposure table: what is to be observed, in the columns of an export of the Astronomer's Proposal Tool."""
+"""The exposure table, in the columns of an export of the Astronomer's Proposal Tool."""
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import NOT_IMAGING, filters
 from tessella.instrument.read_patterns import read_patterns
-from tessella.models import ExposureKey
+from tessella.models import ExposureKey, PlannedExposure
 
 _NUMBERS = {
     "RA": (0.0, 360.0),
@@ -18,37 +17,20 @@ _NUMBERS = {
     "DURATION": (1.0, 1e6),
 }
 _COUNTS = ("MA_TABLE_NUMBER", "PLAN", "PASS", "SEGMENT", "OBSERVATION", "VISIT", "EXPOSURE")
-COLUMNS = ("RA", "DEC", "PA", "BANDPASS", "MA_TABLE_NUMBER", "DURATION", "PLAN", "PASS", "SEGMENT", "OBSERVATION", "VISIT", "EXPOSURE")
-
-
-@dataclass(frozen=True)
-class PlannedExposure:
-    """One exposure as it is known before any of its pixels."""
-
-    key: ExposureKey
-    optical_element: str
-    ma_table_number: int
-    #: UTC, ISO 8601.
-    start_time: str
-    #: Pointing of the centre of the instrument and its position angle [deg].
-    ra: float
-    dec: float
-    pa: float
-    #: Attitude of each detector that is used: (ra_ref, dec_ref, roll_ref, v2_ref, v3_ref).
-    detectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    #: Files that hold it already: Level 1 by detector, or telemetry.
-    level1: dict[str, str] = field(default_factory=dict)
-    telemetry: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Stem of the file names of the exposure's products: visit, exposure."""
-        return self.key.name
-
-    @property
-    def element(self) -> str:
-        """Optical element as file names have it."""
-        return self.optical_element.lower()
+COLUMNS = (
+    "RA",
+    "DEC",
+    "PA",
+    "BANDPASS",
+    "MA_TABLE_NUMBER",
+    "DURATION",
+    "PLAN",
+    "PASS",
+    "SEGMENT",
+    "OBSERVATION",
+    "VISIT",
+    "EXPOSURE",
+)
 
 
 def read_exposures(path: str | Path, program: int, first_start: str) -> list[PlannedExposure]:
@@ -57,7 +39,8 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
     Parameters
     ----------
     path : path
-        ECSV file with the columns of `COLUMNS`; exposures follow one another, each lasting its DURATION [s].
+        ECSV file with the columns of `COLUMNS`; exposures follow one another, each lasting its
+        DURATION [s].
     program : int
         Program number of all of them.
     first_start : str
@@ -74,7 +57,10 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
     header_line, header = lines[0][0], re.split(r"[,\s]+", lines[0][1].strip())
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise DataError(f"{path}, line {header_line}: column {missing[0]} is missing; needed are {' '.join(COLUMNS)}")
+        raise DataError(
+            f"{path}, line {header_line}: column {missing[0]} is missing; "
+            f"needed are {' '.join(COLUMNS)}"
+        )
     exposures: list[PlannedExposure] = []
     start = datetime.fromisoformat(first_start)
     for number, text in lines[1:]:
@@ -84,7 +70,9 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
         row = _check(path, number, dict(zip(header, cells, strict=True)))
         exposure = _planned(row, program, start)
         if exposure.key in {other.key for other in exposures}:
-            raise DataError(f"{path}, line {number}: exposure {exposure.name} stands in the table twice")
+            raise DataError(
+                f"{path}, line {number}: exposure {exposure.name} stands in the table twice"
+            )
         exposures.append(exposure)
         start += timedelta(seconds=row["DURATION"])
     if not exposures:
@@ -96,39 +84,46 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; 'exposures' names the table of exposures")
     text = path.read_text().splitlines()
-    return [(i, line) for i, line in enumerate(text, 1) if line.strip() and not line.startswith("#")]
+    return [
+        (i, line) for i, line in enumerate(text, 1) if line.strip() and not line.startswith("#")
+    ]
 
 
 def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
+    def fault(name: str, complaint: str) -> DataError:
+        return DataError(f"{path}, line {line}, column {name}: {cells[name]} {complaint}")
+
     row: dict[str, Any] = {"BANDPASS": cells["BANDPASS"].upper()}
     known = [*filters(), *NOT_IMAGING]
     if row["BANDPASS"] not in known:
-        raise DataError(
-            f"{path}, line {line}, column BANDPASS: {cells['BANDPASS']!r} is no optical element; known are {' '.join(known)}"
-        )
+        raise fault("BANDPASS", f"is no optical element; known are {' '.join(known)}")
     for name, (low, high) in _NUMBERS.items():
         try:
             row[name] = float(cells[name])
         except ValueError:
-            raise DataError(f"{path}, line {line}, column {name}: {cells[name]!r} is not a number") from None
+            raise fault(name, "is not a number") from None
         if not low <= row[name] <= high:
-            raise DataError(f"{path}, line {line}, column {name}: {cells[name]} is not between {low:g} and {high:g}")
+            raise fault(name, f"is not between {low:g} and {high:g}")
     for name in _COUNTS:
         if not cells[name].isdigit() or int(cells[name]) < 1:
-            raise DataError(f"{path}, line {line}, column {name}: {cells[name]!r} is not a positive whole number")
+            raise fault(name, "is not a positive whole number")
         row[name] = int(cells[name])
     if row["MA_TABLE_NUMBER"] not in read_patterns():
-        known_tables = " ".join(str(number) for number in read_patterns())
-        raise DataError(
-            f"{path}, line {line}, column MA_TABLE_NUMBER: {row['MA_TABLE_NUMBER']} is not known; known are {known_tables}"
-        )
+        numbers = " ".join(str(number) for number in read_patterns())
+        raise fault("MA_TABLE_NUMBER", f"is not known; known are {numbers}")
     return row
 
 
 def _planned(row: dict[str, Any], program: int, start: datetime) -> PlannedExposure:
     return PlannedExposure(
         key=ExposureKey(
-            program, row["PLAN"], row["PASS"], row["SEGMENT"], row["OBSERVATION"], row["VISIT"], row["EXPOSURE"]
+            program,
+            row["PLAN"],
+            row["PASS"],
+            row["SEGMENT"],
+            row["OBSERVATION"],
+            row["VISIT"],
+            row["EXPOSURE"],
         ),
         optical_element=row["BANDPASS"],
         ma_table_number=row["MA_TABLE_NUMBER"],

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tessella.errors import DataError
-from tessella.plan.exposures import PlannedExposure
+from tessella.models import PlannedExposure
 
 COLUMNS = ("reftype", "detector", "optical_element", "ma_table_number", "useafter", "file")
 ANY = "ANY"
@@ -32,7 +32,7 @@ class ReferenceRow:
     file: str
 
     def serves(self, detector: str, exposure: PlannedExposure) -> bool:
-        """Tell whether the row's keys agree with a detector of an exposure and its useafter has come."""
+        """Tell whether the row's keys agree with a detector of an exposure and its time has come."""
         return (
             self.detector in (ANY, detector)
             and self.optical_element in (ANY, exposure.optical_element)
@@ -51,7 +51,9 @@ def read_reference_table(path: str | Path) -> list[ReferenceRow]:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; 'references.table' names the table of calibration references")
+        raise DataError(
+            f"{path}: no such file; 'references.table' names the table of calibration references"
+        )
     rows = []
     with path.open(newline="") as file:
         reader = csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t")
@@ -59,16 +61,22 @@ def read_reference_table(path: str | Path) -> list[ReferenceRow]:
             raise DataError(f"{path}: columns are {reader.fieldnames}, expected {list(COLUMNS)}")
         for number, cells in enumerate(reader, 1):
             if None in cells or None in cells.values() or not all(cells.values()):
-                raise DataError(f"{path}, row {number}: expected {len(COLUMNS)} values; write ANY for any key")
+                raise DataError(
+                    f"{path}, row {number}: expected {len(COLUMNS)} values; write ANY for any key"
+                )
             try:
                 datetime.fromisoformat(cells["useafter"])
             except ValueError:
-                raise DataError(f"{path}, row {number}, column useafter: {cells['useafter']!r} is not a date") from None
+                raise DataError(
+                    f"{path}, row {number}, column useafter: {cells['useafter']!r} is not a date"
+                ) from None
             rows.append(ReferenceRow(**cells))
     return rows
 
 
-def select(rows: list[ReferenceRow], reftypes: tuple[str, ...], detector: str, exposure: PlannedExposure) -> dict[str, str]:
+def select(
+    rows: list[ReferenceRow], reftypes: tuple[str, ...], detector: str, exposure: PlannedExposure
+) -> dict[str, str]:
     """Return the file of each reference type for one detector of one exposure.
 
     Raises

@@ -7,8 +7,7 @@ import numpy as np
 from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import detector_to_sky
 from tessella.errors import DataError
-from tessella.models import Attitude, Lattice, Window
-from tessella.plan.exposures import PlannedExposure
+from tessella.models import Attitude, Lattice, PlannedExposure, Window
 from tessella.sky.tessellation import (
     CELL_SIZE,
     Region,
@@ -44,7 +43,9 @@ def corners(attitude: Attitude, detector: str, window: Window) -> tuple[np.ndarr
     return detector_to_sky(attitude, detector, x, y)
 
 
-def _outlines(exposures: list[PlannedExposure], window: Window) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+def _outlines(
+    exposures: list[PlannedExposure], window: Window
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
     return {
         (exposure.name, detector): corners(Attitude(*numbers), detector, window)
         for exposure in exposures
@@ -60,7 +61,9 @@ def _reaches(lattice: Lattice, ra: np.ndarray, dec: np.ndarray) -> bool:
     return bool(np.isfinite(x).any() and inside_x and inside_y)
 
 
-def plan_tiles(exposures: list[PlannedExposure], window: Window, cutout_pixels: int | None) -> list[Tile]:
+def plan_tiles(
+    exposures: list[PlannedExposure], window: Window, cutout_pixels: int | None
+) -> list[Tile]:
     """Plan the tiles of a set of exposures.
 
     Parameters
@@ -90,7 +93,9 @@ def plan_tiles(exposures: list[PlannedExposure], window: Window, cutout_pixels: 
         if members:
             tiles.append(Tile(lattice, members))
     if not tiles:
-        raise DataError("no exposure falls on the planned tile; check RA, DEC and 'tile.cutout_pixels'")
+        raise DataError(
+            "no exposure falls on the planned tile; check RA, DEC and 'tile.cutout_pixels'"
+        )
     return tiles
 
 
@@ -99,7 +104,9 @@ def _cutout(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]], size
     return lattice_of(region, round(x - size / 2), round(y - size / 2), size, size)
 
 
-def _middle(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> tuple[Region, float, float]:
+def _middle(
+    outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+) -> tuple[Region, float, float]:
     first_ra, first_dec = next(iter(outlines.values()))
     region = region_of(float(first_ra[0]), float(first_dec[0]))
     origin = lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE)
@@ -111,7 +118,10 @@ def _middle(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> t
 def _cells(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> list[Lattice]:
     found: dict[tuple[int, int, int], Lattice] = {}
     for ra, dec in outlines.values():
-        for region in {region_of(float(a), float(d)).index: region_of(float(a), float(d)) for a, d in zip(ra, dec, strict=True)}.values():
+        for region in {
+            region_of(float(a), float(d)).index: region_of(float(a), float(d))
+            for a, d in zip(ra, dec, strict=True)
+        }.values():
             for column, row in cells_touched(region, ra, dec):
                 found[region.index, column, row] = cell_lattice(region, column, row)
     return [found[key] for key in sorted(found)]

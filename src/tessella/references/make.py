@@ -11,7 +11,7 @@ from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_
 from tessella.detector.linearity import inverse_coefficients
 from tessella.detector.state import DetectorMaps, DetectorState
 from tessella.instrument.optical_elements import ab_zero_point
-from tessella.models import BORDER, Window
+from tessella.models import BORDER
 from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.randomness import generator
 
@@ -26,7 +26,9 @@ _DARK_ERROR = 0.002
 _SATURATION_MARGIN = 0.99
 
 
-def measure_maps(state: DetectorState, maps: DetectorMaps, detector: str) -> dict[str, dict[str, np.ndarray]]:
+def measure_maps(
+    state: DetectorState, maps: DetectorMaps, detector: str
+) -> dict[str, dict[str, np.ndarray]]:
     """Return the references that hold for every filter: reference type to its arrays.
 
     Parameters
@@ -50,7 +52,9 @@ def measure_maps(state: DetectorState, maps: DetectorMaps, detector: str) -> dic
         return sigma * rng.standard_normal(maps.window.shape, np.float32)
 
     gain = maps.gain * (1 + error("gain", _GAIN_ERROR if state.gain_scatter else 0.0))
-    read_noise = maps.read_noise * (1 + error("read noise", _READ_NOISE_ERROR if state.read_noise_scatter else 0.0))
+    read_noise = maps.read_noise * (
+        1 + error("read noise", _READ_NOISE_ERROR if state.read_noise_scatter else 0.0)
+    )
     dark_error = np.full(maps.window.shape, _DARK_ERROR, np.float32) / maps.gain
     dark = maps.dark / maps.gain + (dark_error * error("dark", 1.0) if state.dark_scatter else 0.0)
     nonlinearity = maps.nonlinearity * (1 + error("nonlinearity", _NONLINEARITY_ERROR))
@@ -62,13 +66,18 @@ def measure_maps(state: DetectorState, maps: DetectorMaps, detector: str) -> dic
     return {
         **{name: {"data": np.asarray(values, np.float32)} for name, values in single.items()},
         "mask": {"dq": mask},
-        "saturation": {"data": (_SATURATION_MARGIN * maps.saturation).astype(np.float32), "dq": good},
+        "saturation": {
+            "data": (_SATURATION_MARGIN * maps.saturation).astype(np.float32),
+            "dq": good,
+        },
         "linearity": {"coeffs": inverse_coefficients(nonlinearity).astype(np.float32), "dq": good},
         "dark": {"dark_slope": dark.astype(np.float32), "dark_slope_error": dark_error, "dq": hot},
     }
 
 
-def measure_flat(state: DetectorState, maps: DetectorMaps, detector: str, optical_element: str) -> dict[str, np.ndarray]:
+def measure_flat(
+    state: DetectorState, maps: DetectorMaps, detector: str, optical_element: str
+) -> dict[str, np.ndarray]:
     """Return the flat field of one filter: response to a uniform sky, pixel area included.
 
     Returns

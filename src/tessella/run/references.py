@@ -9,7 +9,12 @@ from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
 from tessella.detector.state import DetectorState, draw_maps
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import filters
-from tessella.io.references import write_effective_psf, write_encircled_energy, write_maps, write_photometry
+from tessella.io.references import (
+    write_effective_psf,
+    write_encircled_energy,
+    write_maps,
+    write_photometry,
+)
 from tessella.models import BORDER, Window
 from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import centred_as_catalogs_are, effective_psf, optical_psf
@@ -55,7 +60,10 @@ def write_references(
     maps = draw_maps(state, detector, window)
     measured = measure_maps(state, maps, detector)
     about = (detector, useafter, f"made by tessella from the detector state '{state_name}'")
-    center = (window.x + (window.nx - 2 * BORDER - 1) / 2, window.y + (window.ny - 2 * BORDER - 1) / 2)
+    center = (
+        window.x + (window.nx - 2 * BORDER - 1) / 2,
+        window.y + (window.ny - 2 * BORDER - 1) / 2,
+    )
     kernel = np.array(state.ipc_kernel)
     elements = {path.stem.split("_")[2].upper() for path in paths if path.stem.count("_") == 2}
 
@@ -76,14 +84,28 @@ def write_references(
         elif reftype == "apcorr":
             pixel = np.sqrt(nominal_pixel_area_arcsec2(detector))
             energies = {
-                name: encircled_energy(optics(name), kernel, _RADII_ARCSEC, pixfrac, detector_pixel_arcsec=pixel)
+                name: encircled_energy(
+                    optics(name), kernel, _RADII_ARCSEC, pixfrac, detector_pixel_arcsec=pixel
+                )
                 for name in sorted(elements)
             }
             write_encircled_energy(path, _RADII_ARCSEC, energies, *about)
         elif reftype == "epsf":
-            stamp = effective_psf(centred_as_catalogs_are(optics(element), pixfrac), kernel, _OVERSAMPLE)
+            stamp = effective_psf(
+                centred_as_catalogs_are(optics(element), pixfrac), kernel, _OVERSAMPLE
+            )
             write_effective_psf(
-                path, stamp, _OVERSAMPLE, center, state.jitter_mas, detector, element, useafter, about[2]
+                path,
+                stamp,
+                _OVERSAMPLE,
+                center,
+                state.jitter_mas,
+                detector,
+                element,
+                useafter,
+                about[2],
             )
         else:
-            raise DataError(f"{path}: references of type {reftype!r} cannot be made; list a file of your own instead")
+            raise DataError(
+                f"{path}: references of type {reftype!r} cannot be made; list a file of your own instead"
+            )

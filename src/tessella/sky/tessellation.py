@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
 from tessella.models import Lattice
 
 _N = 13
-#: Side of a pixel [arcsec], of a cell, and of the part of it that no other cell has, and its border [pixels].
+#: Side of a pixel [arcsec].
 PIXEL_SCALE_ARCSEC = 0.055
+#: Side of a cell, of the part of it that no other cell has, and width of its border [pixels].
 CELL_SIZE = 5000
 CELL_PITCH = 4800
 CELL_BORDER = 100
@@ -39,17 +41,15 @@ class Region:
     nx: int
     ny: int
 
-    def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-        """Tell which directions [deg] belong to the region; lower bounds belong to it, upper ones do not."""
+    def contains(self, ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
+        """Tell which directions [deg] belong to the region: lower bounds do, upper ones do not."""
         # Bounds are compared, not subtracted: a direction one rounding below a bound would
         # belong to neither of two neighbours.
-        ra = np.asarray(ra) % 360.0 % 360.0
+        ra, dec = np.asarray(ra) % 360.0 % 360.0, np.asarray(dec)
         after, before = ra >= self.ra_min, ra < self.ra_max
         across = after & before if self.ra_min < self.ra_max else after | before
-        upper = np.where(
-            self.dec_max >= 90.0, np.asarray(dec) <= 90.0, np.asarray(dec) < self.dec_max
-        )
-        return across & (np.asarray(dec) >= self.dec_min) & upper
+        upper = dec <= 90.0 if self.dec_max >= 90.0 else dec < self.dec_max
+        return across & (dec >= self.dec_min) & upper
 
 
 def _declination(t: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def region_of(ra: float, dec: float) -> Region:
     1
     """
     for region in regions():
-        if region.contains(np.float64(ra), np.float64(dec)):
+        if region.contains(ra, dec):
             return region
     raise ValueError(
         f"no region holds RA {ra}, Dec {dec}; RA and Dec are degrees, Dec from -90 to 90"
@@ -178,7 +178,7 @@ def cell_lattice(region: Region, column: int, row: int) -> Lattice:
 
 
 def cells_of(region: Region) -> list[tuple[int, int]]:
-    """List (column, row) of the cells of a region: those with a corner of their inner part within its bounds.
+    """List (column, row) of the cells with a corner of their inner part within a region's bounds.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def cells_of(region: Region) -> list[tuple[int, int]]:
 
 
 def cells_touched(region: Region, ra: np.ndarray, dec: np.ndarray) -> list[tuple[int, int]]:
-    """List (column, row) of the cells of a region that the bounding box of the points [deg] touches."""
+    """List (column, row) of the cells of a region that the box around the points [deg] touches."""
     x, y = sky_to_pixel(lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE), ra, dec)
     first_column, last_column = _cell_range(x)
     first_row, last_row = _cell_range(y)

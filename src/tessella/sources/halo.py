@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 _FADING = 2.2
 _MEDIAN_WING = 0.2
 #: Farther from a star than this nothing is taken for its feature [arcsec].
-_FARTHEST = 12.0
+_FARTHEST = 20.0
 
 
 def without_halo_features(

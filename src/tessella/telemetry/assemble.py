@@ -56,6 +56,9 @@ def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) 
         amp33=np.where(received.amp33, readout.amp33, offset),
         read_pattern=table.reads[:n_resultants],
         frame_time=table.frame_time,
+        attitude=attitude_of(
+            readout.detector, header.target_ra, header.target_dec, header.pa_aperture
+        ),
         reference_read=readout.reference_read,
         reference_amp33=readout.reference_amp33,
         encoding_offset=readout.encoding_offset,
