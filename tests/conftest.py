@@ -1,13 +1,7 @@
-"""Small exposures that tests of all folders share, and the way to the helpers beside this file."""
+"""Small exposures that tests of all folders share."""
 
-import sys
-from pathlib import Path
-
+import exposures
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import exposures  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import get_args
 
 import exposures
@@ -15,6 +16,7 @@ from tessella.models import Image, Ramp
 from tessella.plan.build import REFERENCE_TYPES
 from tessella.recipe import LEVEL2_STEPS
 
+PAGE = Path(__file__).parents[1] / "docs" / "level2.md"
 ACTIVE = (..., slice(4, -4), slice(4, -4))
 
 
@@ -134,6 +136,19 @@ def test_declared_flags_and_scopes_exist():
         assert all(flags.value(name) for name in step.sets)
         assert step.scope in ("pixel", "rows", "frame")
     assert len({step.name for step in LEVEL2_STEPS}) == len(LEVEL2_STEPS)
+
+
+def test_documented_pipeline_is_the_one_that_runs():
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("|")
+    ]
+    header, _, *steps = rows
+    assert header == ["step", "does", "references", "in"]
+    assert [(name, references) for name, _, references, _ in steps] == [
+        (step.name, ", ".join(step.references)) for step in LEVEL2_STEPS
+    ]
 
 
 @pytest.mark.parametrize("skipped", get_args(SkippableStep))

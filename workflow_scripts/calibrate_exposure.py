@@ -4,7 +4,7 @@ from tessella.stage import stage_arguments
 
 
 def main(argv=None):
-    """Calibrate each detector; data that cannot be calibrated are a verdict, faults of the program are errors."""
+    """Calibrate each detector; bad data end in a verdict, faults of the program in an error."""
     args = stage_arguments(
         __doc__,
         argv,

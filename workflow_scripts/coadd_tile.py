@@ -1,4 +1,4 @@
-"""Level 2 -> Level 3: add the exposures of one filter on the lattice of one tile (MPI: ranks own bands of rows)."""
+"""Level 2 -> Level 3: add the exposures of one filter on a tile (MPI: ranks own bands of rows)."""
 
 import logging
 

@@ -14,6 +14,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_tessella import lines
 from tessella.run.progress import Job, Progress, write_record
 
+#: A log record with the attributes that Snakemake attaches to its events.
+_Record = Any
+
 #: Names the folder of results of the run; the Snakefile sets it.
 RESULTS_VARIABLE = "TESSELLA_RESULTS"
 
@@ -41,7 +44,7 @@ class LogHandler(LogHandlerBase):
         self.cores: int | None = None
         self.bar: Any = None
         self.recorded = 0.0
-        self._on: dict[Any, Callable[[logging.LogRecord], None]] = {
+        self._on: dict[Any, Callable[[_Record], None]] = {
             LogEvent.RULEGRAPH: self._rulegraph,
             LogEvent.RESOURCES_INFO: self._resources,
             LogEvent.RUN_INFO: self._run_info,
@@ -68,17 +71,17 @@ class LogHandler(LogHandlerBase):
             self._keep()
         super().close()
 
-    def _nothing(self, record: logging.LogRecord) -> None:
+    def _nothing(self, record: _Record) -> None:
         pass
 
-    def _rulegraph(self, record: logging.LogRecord) -> None:
-        graph = record.rulegraph  # type: ignore[attr-defined]
+    def _rulegraph(self, record: _Record) -> None:
+        graph = record.rulegraph
         self.links = [(link["sourcerule"], link["targetrule"]) for link in graph["links"]]
 
-    def _resources(self, record: logging.LogRecord) -> None:
+    def _resources(self, record: _Record) -> None:
         self.cores = getattr(record, "cores", self.cores)
 
-    def _run_info(self, record: logging.LogRecord) -> None:
+    def _run_info(self, record: _Record) -> None:
         if self.progress.n_planned:
             return
         stats = dict(getattr(record, "stats", None) or {})
@@ -89,17 +92,17 @@ class LogHandler(LogHandlerBase):
             self._keep()
             self._start_bar()
 
-    def _job_info(self, record: logging.LogRecord) -> None:
+    def _job_info(self, record: _Record) -> None:
         job = _job_of(record)
         if self.common_settings.dryrun:
             if job.rule not in _NO_STAGES:
                 self._say("  " + lines.coming(job, getattr(record, "reason", "")))
             return
-        self.progress.start(record.jobid, job)  # type: ignore[attr-defined]
+        self.progress.start(record.jobid, job)
         self._move()
 
-    def _job_finished(self, record: logging.LogRecord) -> None:
-        job, seconds = self.progress.finish(record.job_id, record.created)  # type: ignore[attr-defined]
+    def _job_finished(self, record: _Record) -> None:
+        job, seconds = self.progress.finish(record.job_id, record.created)
         if job is not None and job.rule not in _NO_STAGES:
             self._say(lines.finished(self.progress, job, seconds, record.created))
         if self.progress.n_done == self.progress.n_planned:
@@ -109,8 +112,8 @@ class LogHandler(LogHandlerBase):
             self._keep()
         self._move()
 
-    def _job_error(self, record: logging.LogRecord) -> None:
-        jobid = record.jobid  # type: ignore[attr-defined]
+    def _job_error(self, record: _Record) -> None:
+        jobid = record.jobid
         started = self.progress.running.get(jobid, _job_of(record))
         failure = self.progress.fail(jobid, started)
         for line in lines.failed(failure, record.created):
@@ -118,11 +121,11 @@ class LogHandler(LogHandlerBase):
         self._keep()
         self._move()
 
-    def _shell_command(self, record: logging.LogRecord) -> None:
+    def _shell_command(self, record: _Record) -> None:
         if self.common_settings.printshellcmds:
             self._say(str(getattr(record, "shellcmd", "") or record.getMessage()))
 
-    def _message(self, record: logging.LogRecord) -> None:
+    def _message(self, record: _Record) -> None:
         text = record.getMessage()
         text = "" if text == "None" else text
         if "Directory cannot be locked" in text:
@@ -181,7 +184,7 @@ class LogHandler(LogHandlerBase):
             self.bar = None
 
 
-def _job_of(record: logging.LogRecord) -> Job:
+def _job_of(record: _Record) -> Job:
     what = lines.words(getattr(record, "wildcards", None))
     logs = tuple(str(Path(str(log)).resolve()) for log in getattr(record, "log", None) or ())
-    return Job(record.rule_name, what, logs, record.created)  # type: ignore[attr-defined]
+    return Job(record.rule_name, what, logs, record.created)

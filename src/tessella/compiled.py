@@ -32,13 +32,14 @@ def source_hash(package: Path = Path(__file__).parent) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this version's machine code: below NUMBA_CACHE_DIR, else in the user's cache."""
+    """Return the folder of this version's machine code: in NUMBA_CACHE_DIR or the user's cache."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return (Path(chosen) if chosen else Path(user_cache) / "tessella" / "numba") / source_hash()
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+# numba makes the names of its settings at run time.
+numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 
 #: Decorator of a kernel: compiled at its first use, kept on disk, free of the interpreter's
 #: lock, and never reordering floating-point sums.

@@ -1,4 +1,4 @@
-"""What each value of the configuration means and may be; the values themselves live in `config/*.yaml`."""
+"""What each value of the configuration means and may be; the values live in `config/*.yaml`."""
 
 import difflib
 import json
@@ -218,9 +218,8 @@ class Config(Section):
     def _known_detectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in DETECTORS:
-                raise ValueError(
-                    f"unknown detector {name!r}{_nearest(name, DETECTORS)}; there are WFI01 to WFI18"
-                )
+                nearest = _nearest(name, DETECTORS)
+                raise ValueError(f"unknown detector {name!r}{nearest}; there are WFI01 to WFI18")
         return value
 
     @field_validator("window")
@@ -244,7 +243,8 @@ def load(values: Mapping[str, Any], files: Iterable[str | Path]) -> Config:
     values : mapping
         All values, overlays merged.
     files : iterable of paths
-        The files they come from, later ones over earlier ones: faults are reported where they stand.
+        The files they come from, later ones over earlier ones; faults are reported where they
+        stand.
 
     Raises
     ------
@@ -262,8 +262,8 @@ def load(values: Mapping[str, Any], files: Iterable[str | Path]) -> Config:
     ]
     if getattr(config, needed) is None:
         raise ConfigError(
-            f"{_origin(('source',), list(files))}: source is {config.source!r}, so '{needed}' must be given, "
-            f"for example on the command line: --config {needed}=PATH"
+            f"{_origin(('source',), list(files))}: source is {config.source!r}, so '{needed}' must "
+            f"be given, for example on the command line: --config {needed}=PATH"
         )
     return config
 
@@ -283,11 +283,10 @@ def load_state(folder: str | Path, name: str) -> DetectorState:
             f"{path}: no such detector state{_nearest(name, known)}; there are {', '.join(known)}"
         )
     values = yaml.safe_load(path.read_text())
-    unknown = sorted(set(values) - set(DetectorState.__dataclass_fields__))
+    known = list(DetectorState.__dataclass_fields__)
+    unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ConfigError(
-            f"{path}: unknown key {unknown[0]!r}{_nearest(unknown[0], DetectorState.__dataclass_fields__)}"
-        )
+        raise ConfigError(f"{path}: unknown key {unknown[0]!r}{_nearest(unknown[0], known)}")
     try:
         return TypeAdapter(DetectorState).validate_python(_tuples(values))
     except ValidationError as error:
@@ -306,7 +305,8 @@ def _describe(fault: Any, files: list[str | Path]) -> str:
     where = _origin(location, files)
     if fault["type"] == "extra_forbidden":
         known = _keys_beside(location)
-        return f"{where}: unknown key '{key}'{_nearest(str(location[-1]), known)}; allowed here: {', '.join(known)}"
+        nearest = _nearest(str(location[-1]), known)
+        return f"{where}: unknown key '{key}'{nearest}; allowed here: {', '.join(known)}"
     if fault["type"] == "missing":
         return f"{where}: key '{key}' is missing"
     message = fault["msg"].removeprefix("Value error, ")

@@ -2,8 +2,8 @@
 
 
 class DataError(Exception):
-    """A file or a table does not hold what it must; the message says what, where and what would be right."""
+    """A file or a table is not as it must be; the message says what, where and what is right."""
 
 
 class ConfigError(Exception):
-    """A value of the configuration is not allowed; the message names file, key, value and what is allowed."""
+    """A value is not allowed; the message names file, key, value and what is allowed."""

@@ -1,4 +1,4 @@
-"""Data-quality bits as one table: name, value, meaning, and whether a ramp's resultants carry it too.
+"""Data-quality bits as one table: name, value, meaning, and whether resultants carry it too.
 
 Values are those of `roman_datamodels.dqflags` (a test compares them).
 """

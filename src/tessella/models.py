@@ -256,8 +256,8 @@ class Reference:
 class Lattice:
     """A rectangle of the pixel lattice of one projection region.
 
-    The lattice lies in a tangent plane, x to the east and y to the north. Pixel (0, 0) is the centre of the first pixel; neighbouring rectangles of one region
-    differ by whole pixels.
+    The lattice lies in a tangent plane, x to the east and y to the north. Pixel (0, 0) is the
+    centre of the first pixel; neighbouring rectangles of one region differ by whole pixels.
     """
 
     #: Tangent point of the region [deg].

@@ -28,8 +28,8 @@ def world(n_ranks: int) -> Any:
     found = MPI.COMM_WORLD.Get_size()
     if found != n_ranks:
         raise DataError(
-            f"MPI: expected {n_ranks} ranks, found a world of {found}; the launcher (mpiexec, srun) does not "
-            "belong to the MPI library that mpi4py loaded"
+            f"MPI: expected {n_ranks} ranks, found a world of {found}; the launcher (mpiexec, "
+            "srun) does not belong to the MPI library that mpi4py loaded"
         )
     return MPI.COMM_WORLD
 
@@ -64,7 +64,7 @@ def gather(part: Any, comm: Any) -> list[Any] | None:
 def each(
     function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], n_workers: int
 ) -> list[Any]:
-    """Call a function with each tuple of arguments, in processes of their own where there are several workers.
+    """Call a function with each tuple of arguments, in as many processes as there are workers.
 
     Parameters
     ----------

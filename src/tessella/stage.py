@@ -5,12 +5,13 @@ import json
 import logging
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tessella.errors import ConfigError, DataError
 
-_KINDS = {"int": int, "str": str, "json": json.loads, "path": Path}
+_KINDS: dict[str, Callable[[str], Any]] = {"int": int, "str": str, "json": json.loads, "path": Path}
 
 
 def stage_arguments(
@@ -30,7 +31,8 @@ def stage_arguments(
 
     Examples
     --------
-    >>> args = stage_arguments("A stage.", ["--options", '{"a": 1}', "--image", "x.asdf"], "options", "image")
+    >>> words = ["--options", '{"a": 1}', "--image", "x.asdf"]
+    >>> args = stage_arguments("A stage.", words, "options", "image")
     >>> args.options, str(args.image)
     ({'a': 1}, 'x.asdf')
     """

@@ -40,10 +40,17 @@ def test_cores_of_stars_are_kept(flux):
     assert sum(int(m.sum()) for m in eaten) == 0
 
 
-def test_two_that_disagree_are_both_kept():
+def test_of_two_that_disagree_the_brighter_is_marked():
     inputs = fields.dithered(n=2)
     inputs[0] = fields.replace(inputs[0], data=inputs[0].data + 100)
-    assert not any(marked.any() for marked in flagged(inputs))
+    brighter, fainter = flagged(inputs)
+    assert brighter.any()
+    assert not fainter.any()
+
+
+def test_input_without_another_is_kept():
+    (alone,) = fields.dithered(n=1)
+    assert not flagged([fields.replace(alone, data=alone.data + 100)])[0].any()
 
 
 def test_pixels_that_do_not_count_are_not_marked():

@@ -19,8 +19,9 @@ RUN = Path("results") / "minimal"
 def workflow(folder: Path, *more: str) -> list[str]:
     """Command line of a run in `folder`, away from the clone."""
     return [
-        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
-        "--cores", "2", "--rerun-incomplete", "--configfile", str(CONFIG), *more,
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+        "--directory", str(folder), "--cores", "2", "--rerun-incomplete",
+        "--configfile", str(CONFIG), *more,
     ]  # fmt: skip
 
 
@@ -125,7 +126,7 @@ def test_report_says_what_was_measured(finished: Path) -> None:
 
 
 def test_bright_stars_come_out_with_their_true_flux_and_place(finished: Path) -> None:
-    """Isolated stars of the truth table above S/N 20 are found, within 1.5 % of their flux in the median."""
+    """Isolated stars above S/N 20 are found, within 1.5 % of their true flux in the median."""
     from astropy.table import Table
     from scipy.spatial import cKDTree
 
@@ -205,7 +206,7 @@ def test_telemetry_files_lead_to_the_same_ramps(finished: Path, tmp_path: Path) 
 
 
 def test_a_killed_run_is_finished_by_one_command(finished: Path, tmp_path: Path) -> None:
-    """After SIGKILL of the whole tree, `tessella resume` ends with the arrays of an unbroken run."""
+    """After SIGKILL of all processes, `tessella resume` gives the arrays of an unbroken run."""
     running = subprocess.Popen(
         workflow(tmp_path),
         stdout=subprocess.DEVNULL,

@@ -52,10 +52,10 @@ def test_commas_separate_as_well(table):
     [
         ("F158", "F159", "column BANDPASS: 'F159' is no optical element"),
         ("12.1", "east", "column RA: 'east' is not a number"),
-        ("12.1", "nan", "column RA: nan is not between"),
-        ("85.2", "95.2", "column DEC: 95.2 is not between -90 and 90"),
+        ("12.1", "nan", "column RA: 'nan' is not between"),
+        ("85.2", "95.2", "column DEC: '95.2' is not between -90 and 90"),
         ("120.0", "-120.0", "column DURATION"),
-        (" 3 ", " 77 ", "column MA_TABLE_NUMBER: 77 is not known"),
+        (" 3 ", " 77 ", "column MA_TABLE_NUMBER: '77' is not known"),
         (" 1 1 1 1 1 1", " 0 1 1 1 1 1", "column PLAN: '0'"),
         (" 1 1 1 1 1 1", " 1 1 1 1 1", "11 values for 12 columns"),
     ],

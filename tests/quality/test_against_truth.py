@@ -169,8 +169,9 @@ def test_summary_has_the_agreed_keys():
     )
     summary = summarize(found, 1, N, packets, 1.0, "truth.ecsv")
     agreed = {
-        "n_exposures", "n_sources", "completeness_snr10", "purity_snr10", "flux_bias", "flux_pull_sd",
-        "sky_pull_sd", "astrometry_rms_mas", "depth_5sigma_abmag", "packets", "wall_s",
+        "n_exposures", "n_sources", "completeness_snr10", "purity_snr10", "flux_bias",
+        "flux_pull_sd", "sky_pull_sd", "astrometry_rms_mas", "depth_5sigma_abmag", "packets",
+        "wall_s",
     }  # fmt: skip
     assert agreed <= set(summary)
     assert set(summary["purity_snr10"]) == {"value", "n", "interval", "bound", "ok"}

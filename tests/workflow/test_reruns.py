@@ -93,8 +93,15 @@ def test_killed_run_is_finished_by_one_command(stub_clone, small, copy, finished
         run.send_signal(signal.SIGKILL)
     assert busy.returncode == 1
     assert f"process {run.pid}" in busy.stderr
-    resumed = tessella("resume", *args, cwd=copy)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "waiting for jobs of the killed run" in resumed.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "tessella", "resume", *args],
+        cwd=copy,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as resumed:
+        assert "waiting for jobs of the killed run" in resumed.stderr.readline()
+        (copy / "awake").touch()
+        said = resumed.stderr.read()
+    assert resumed.returncode == 0, said
     assert (copy / LEVEL2).read_text() == (finished[0] / LEVEL2).read_text()
     assert (copy / "results/small/quality/report.html").stat().st_size > 0

@@ -24,9 +24,9 @@ def _polynomial(coefficients: np.ndarray) -> models.Polynomial2D:
 
 
 def distortion_model(detector: str) -> CompoundModel:
-    """Return the astropy model, with its inverse, from pixels (0-based, 4088 frame) to V2, V3 [arcsec].
+    """Return the astropy model from pixels (0-based, 4088 frame) to V2, V3 [arcsec].
 
-    The inverse is the SIAF's own polynomial; `tessella.astrometry.wcs` inverts exactly.
+    Its inverse is the SIAF's own polynomial; `tessella.astrometry.wcs` inverts exactly.
     """
     aperture = siaf.detector_aperture(detector)
     angle = np.radians(aperture.v3_ideal_y_angle)

@@ -21,7 +21,9 @@ def subtract_dark(
 
     Examples
     --------
-    >>> subtract_dark(np.array([1.0]), np.array([0]), np.array([0.25]), np.array([2048]))[0].tolist()
-    [0.75]
+    >>> flags = np.array([0]), np.array([2048])
+    >>> data, dq = subtract_dark(np.array([1.0]), flags[0], np.array([0.25]), flags[1])
+    >>> data.tolist(), dq.tolist()
+    ([0.75], [2048])
     """
     return slope - dark_slope.astype(slope.dtype), dq | dark_dq.astype(dq.dtype)

@@ -34,7 +34,7 @@ def decode(data: np.ndarray, reference_read: np.ndarray | None, encoding_offset:
 
 
 def clipped(data: np.ndarray, reference_read: np.ndarray | None) -> np.ndarray:
-    """Mark resultants that the on-board arithmetic cut off at 0 or at 65535, (n_resultants, ny, nx).
+    """Mark resultants, (n_resultants, ny, nx), that were cut off on board at 0 or at 65535.
 
     Only differences against a reference read can be cut off: an absolute count of 0 is the
     converter's own floor.

@@ -26,7 +26,7 @@ class DetectorState:
     read_noise_scatter: float
     #: Noise of reference pixels over that of the others; None where they carry no signal at all.
     reference_pixel_noise_ratio: float | None
-    #: Median [electrons / s], its relative scatter, and the share of pixels a thousand times darker still.
+    #: Median [electrons / s], its relative scatter, and the share of pixels with far more of it.
     dark_electrons_per_s: float
     dark_scatter: float
     hot_pixel_fraction: float

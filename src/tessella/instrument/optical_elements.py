@@ -1,4 +1,4 @@
-"""Filters: names, wavelengths, zero points and backgrounds, from the mission's technical tables (CC0)."""
+"""Filters: names, wavelengths, zero points, backgrounds, from the mission's tables (CC0)."""
 
 from dataclasses import dataclass
 from functools import cache

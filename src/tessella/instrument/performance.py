@@ -15,7 +15,7 @@ def _median(table: str, detector: str, column: str) -> float:
 
 @cache
 def read_noise_electrons(detector: str) -> float:
-    """Return the noise of a single read [electrons]: that of a difference of two divided by sqrt(2).
+    """Return the noise of one read [electrons]: that of a difference of two, over sqrt(2).
 
     Examples
     --------

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import asdf
 from asdf.exceptions import ValidationError
@@ -55,29 +55,36 @@ def check_whole(path: str | Path) -> None:
             (int(number) for number in _SOURCE.findall(head if position < 0 else head[:position])),
             default=-1,
         )
-        n_blocks = 0
-        while position >= 0 and position < size:
-            file.seek(position)
-            start = file.read(6)
-            if start[:4] != _BLOCK_MAGIC:
-                break
-            header_size = int.from_bytes(start[4:6], "big")
-            header = file.read(header_size)
-            if len(header) < _BLOCK_HEADER.size:
-                raise DataError(
-                    f"{path}: truncated in a block header at byte {position}; fetch it again"
-                )
-            allocated = _BLOCK_HEADER.unpack(header[: _BLOCK_HEADER.size])[2]
-            position += 6 + header_size + allocated
-            if position > size:
-                raise DataError(
-                    f"{path}: truncated: it has {size} bytes, its blocks need at least {position}; fetch it again"
-                )
-            n_blocks += 1
+        n_blocks = _count_blocks(file, path, position, size) if position >= 0 else 0
     if n_blocks < n_needed:
         raise DataError(
             f"{path}: truncated: it has {n_blocks} of at least {n_needed} blocks; fetch it again"
         )
+
+
+def _count_blocks(file: BinaryIO, path: Path, position: int, size: int) -> int:
+    """Go from block to block, the first of which starts at `position`; each must be whole."""
+    n_blocks = 0
+    while position < size:
+        file.seek(position)
+        start = file.read(6)
+        if start[:4] != _BLOCK_MAGIC:
+            break
+        header_size = int.from_bytes(start[4:6], "big")
+        header = file.read(header_size)
+        if len(header) < _BLOCK_HEADER.size:
+            raise DataError(
+                f"{path}: truncated in a block header at byte {position}; fetch it again"
+            )
+        allocated = _BLOCK_HEADER.unpack(header[: _BLOCK_HEADER.size])[2]
+        position += 6 + header_size + allocated
+        if position > size:
+            raise DataError(
+                f"{path}: truncated: it has {size} bytes, its blocks need at least {position}; "
+                "fetch it again"
+            )
+        n_blocks += 1
+    return n_blocks
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a path of the same name in a temporary folder beside `path`; it moves there when the block ends well.
+    """Give a path that replaces `path` when the block ends well.
 
-    A block that fails leaves what was there before and nothing else; a killed process leaves
-    at most the temporary folder, whose name starts with a dot and ends in ``.part``.
+    It has the same name, in a temporary folder beside it. A block that fails leaves what was
+    there before and nothing else; a killed process leaves at most the temporary folder, whose
+    name starts with a dot and ends in ``.part``.
 
     Examples
     --------

@@ -1,10 +1,8 @@
 """Level 4: segmentation maps (`..._segm.asdf`), tables of bands, catalogs (`..._cat.parquet`)."""
 
 import ast
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -202,15 +200,12 @@ def _table(columns: Sequence[Column], values: Mapping[str, np.ndarray], element:
 
 
 def _save_parquet(model: Any, path: Path) -> None:
-    # `to_parquet` notes the name of the file it writes: it has to be the final one.
-    with replacing(path) as part, TemporaryDirectory(prefix=".part.", dir=part.parent) as folder:
-        named = Path(folder) / path.name
+    with replacing(path) as part:
         try:
-            model.to_parquet(named)
+            model.to_parquet(part)
         except Exception as error:
             message = str(error).splitlines()[0]
             raise DataError(f"{path}: the catalog does not fit its schema: {message}") from error
-        os.replace(named, part)
 
 
 def _read_parquet(path: str | Path) -> pa.Table:

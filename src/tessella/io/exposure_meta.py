@@ -53,7 +53,8 @@ def file_name(header: ExposureHeader, detector: str, suffix: str) -> str:
     Examples
     --------
     >>> key = ExposureKey(1, 1, 1, 1, 1, 1, 1)
-    >>> header = ExposureHeader(key, "F158", 3, "2028-07-01T00:00:00", "WFI_IMAGE", 0, 0, 0, 0, 0, 0)
+    >>> numbers = (0.0,) * 6
+    >>> header = ExposureHeader(key, "F158", 3, "2028-07-01T00:00:00", "WFI_IMAGE", *numbers)
     >>> file_name(header, "WFI01", "uncal")
     'r0000101001001001001_0001_wfi01_f158_uncal.asdf'
     """

@@ -1,4 +1,4 @@
-"""Level 1: ramps as the telescope sent them, in official files (`..._uncal.asdf`, ScienceRawModel)."""
+"""Level 1: ramps as they were sent, in official files (`..._uncal.asdf`, ScienceRawModel)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,8 @@ def write_ramp(
     """
     if ramp.data.shape[0] != len(pattern.reads):
         raise DataError(
-            f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has {len(pattern.reads)}"
+            f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has "
+            f"{len(pattern.reads)}"
         )
     model = rdm.ScienceRawModel.create_fake_data()
     update(
@@ -137,8 +138,8 @@ def _check_shape(
 ) -> None:
     if len(shape) != 3 or shape[1:] != window.shape:
         raise DataError(
-            f"{path}: data has shape {shape}, but the configured window has {window.shape} rows and columns; "
-            "set 'window' to the part of the detector that the file holds"
+            f"{path}: data has shape {shape}, but the configured window has {window.shape} rows "
+            "and columns; set 'window' to the part of the detector that the file holds"
         )
     pattern = meta["exposure"]["read_pattern"]
     if len(pattern) != shape[0]:

@@ -82,6 +82,7 @@ def write_mosaic(
 
 
 def tile_wcsinfo(lattice: Lattice) -> dict[str, Any]:
+    """Return the keywords of `meta.wcsinfo` of a tile."""
     x = np.array([-0.5, lattice.nx - 0.5, lattice.nx - 0.5, -0.5, (lattice.nx - 1) / 2])
     y = np.array([-0.5, -0.5, lattice.ny - 0.5, lattice.ny - 0.5, (lattice.ny - 1) / 2])
     ra, dec = pixel_to_sky(lattice, x, y)

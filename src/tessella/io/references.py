@@ -102,7 +102,7 @@ def write_encircled_energy(
     useafter: str,
     description: str,
 ) -> None:
-    """Write the encircled energies of point sources, by filter, as an aperture-correction reference."""
+    """Write the encircled energies of point sources, by filter, as an `apcorr` reference."""
     model = _start("apcorr", detector, useafter, description, None)
     model["data"] = {
         element: {

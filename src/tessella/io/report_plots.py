@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import pyplot as plt
 
 from tessella.instrument.optical_elements import filters
 from tessella.io.atomic import replacing
@@ -18,8 +19,8 @@ from tessella.quality.samples import SkyApertures
 from tessella.quality.sky_apertures import depth_abmag
 from tessella.quality.summary import Assessment, Offsets
 
+# No display: the figures go into files.
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 _STYLE: Any = {
     "font.size": 9.0,

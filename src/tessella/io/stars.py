@@ -33,7 +33,8 @@ def read_gaia_table(path: str | Path, epoch: float) -> StarCatalogue:
     missing = [name for name in needed if name not in table.colnames]
     if missing:
         raise DataError(
-            f"{path}: column {missing[0]} is missing; a table of reference stars needs {', '.join(needed)}"
+            f"{path}: column {missing[0]} is missing; "
+            f"a table of reference stars needs {', '.join(needed)}"
         )
     columns = {
         name: np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan) for name in needed
@@ -61,7 +62,7 @@ def read_reference_stars(path: str | Path, time: Time) -> Positions:
 
 
 def write_stars(path: str | Path, image: Image, alignment: Alignment, stars: Stars) -> None:
-    """Write the measured stars of one detector image, placed by the pointing and by the final WCS."""
+    """Write the measured stars of an image, placed by the pointing and by the final WCS."""
     x, y = stars.x + image.window.x, stars.y + image.window.y
     before = detector_to_sky(image.attitude, image.detector, x, y)
     after = detector_to_sky(alignment.attitude, image.detector, x, y)
@@ -82,15 +83,20 @@ def write_stars(path: str | Path, image: Image, alignment: Alignment, stars: Sta
 
 
 def read_stars(path: str | Path) -> Table:
-    """Read what `write_stars` wrote: the columns of `tessella.psf.fit.Stars`, the positions [deg]
-    by the pointing (``ra_pointing``, ``dec_pointing``) and by the final WCS (``ra``, ``dec``), and
-    ``is_used`` for the stars that took part in the alignment.
+    """Read what `write_stars` wrote.
+
+    Returns
+    -------
+    Table
+        The columns of `tessella.psf.fit.Stars`, the positions [deg] by the pointing
+        (``ra_pointing``, ``dec_pointing``) and by the final WCS (``ra``, ``dec``), and
+        ``is_used`` for the stars that took part in the alignment.
     """
     return Table.read(path, format="ascii.ecsv")
 
 
 def read_gaia_photometry(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read G magnitudes, BP - RP colours (NaN where not measured) and source ids of a Gaia table."""
+    """Read G magnitudes, BP - RP colours (NaN: not measured) and source ids of a Gaia table."""
     table = Table.read(path)
     g, bp, rp = (
         np.ma.filled(np.ma.asarray(table[f"phot_{band}_mean_mag"]).astype(float), np.nan)

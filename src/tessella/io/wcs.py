@@ -1,10 +1,11 @@
 """Final WCS of detector images in official files (`..._wcs.asdf`, WfiWcsModel)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import roman_datamodels.datamodels as rdm
+from gwcs.wcs import WCS
 
 from tessella.astrometry.alignment import Alignment
 from tessella.astrometry.gwcs_model import build_gwcs
@@ -61,7 +62,7 @@ def write_wcs(
     save_model(model, path)
 
 
-def read_wcs(path: str | Path) -> tuple[Callable[..., Any], dict[str, Any]]:
+def read_wcs(path: str | Path) -> tuple[WCS, dict[str, Any]]:
     """Read the final transformation of a Level 2 image and what became of its alignment."""
     with open_roman(path) as roman:
         return roman["wcs_l2"], dict(roman["meta"]["wcs_fit_results"])

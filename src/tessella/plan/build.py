@@ -78,7 +78,7 @@ class Plan:
 
 
 def find_file(path: str, base: str | Path) -> Path:
-    """Return a configured path: seen from the working directory, else from the workflow's folder."""
+    """Return a configured path: from the working directory, else from the workflow's folder."""
     return Path(path) if Path(path).exists() else Path(base) / path
 
 

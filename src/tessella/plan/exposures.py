@@ -91,7 +91,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
     def fault(name: str, complaint: str) -> DataError:
-        return DataError(f"{path}, line {line}, column {name}: {cells[name]} {complaint}")
+        return DataError(f"{path}, line {line}, column {name}: {cells[name]!r} {complaint}")
 
     row: dict[str, Any] = {"BANDPASS": cells["BANDPASS"].upper()}
     known = [*filters(), *NOT_IMAGING]

@@ -32,7 +32,7 @@ class ReferenceRow:
     file: str
 
     def serves(self, detector: str, exposure: PlannedExposure) -> bool:
-        """Tell whether the row's keys agree with a detector of an exposure and its time has come."""
+        """Tell whether the row holds for a detector of an exposure and its time has come."""
         return (
             self.detector in (ANY, detector)
             and self.optical_element in (ANY, exposure.optical_element)
@@ -89,8 +89,9 @@ def select(
         serving = [row for row in rows if row.reftype == reftype and row.serves(detector, exposure)]
         if not serving:
             raise DataError(
-                f"no {reftype} reference for {detector}, {exposure.optical_element}, MultiAccum table "
-                f"{exposure.ma_table_number}, start {exposure.start_time} ({exposure.name}); add a row to the table of references"
+                f"no {reftype} reference for {detector}, {exposure.optical_element}, "
+                f"MultiAccum table {exposure.ma_table_number}, start {exposure.start_time} "
+                f"({exposure.name}); add a row to the table of references"
             )
         best = max(serving, key=lambda row: datetime.fromisoformat(row.useafter))
         files[reftype] = best.file.format(detector=detector.lower(), element=exposure.element)

@@ -175,26 +175,19 @@ def measure_stars(image: Image, psf: EffectivePsf, threshold: float, n_brightest
     peaks = find_peaks(image, threshold)[:n_brightest]
     bad = ((image.dq & flags.DO_NOT_USE) != 0) | ~np.isfinite(image.data)
     variance = np.where(bad, np.inf, image.err**2)
-    rows = []
-    for py, px in peaks:
-        box = (slice(py - _HALF_BOX, py + _HALF_BOX + 1), slice(px - _HALF_BOX, px + _HALF_BOX + 1))
-        centre = (slice(py - 1, py + 2), slice(px - 1, px + 2))
-        whole = not bad[centre].any()
-        fit, covariance, chisq = fit_star(image.data[box], variance[box], psf, _HALF_BOX, _HALF_BOX)
-        sigma = np.sqrt(np.diag(covariance))
-        good = bool(np.isfinite(fit).all() and whole and fit[2] > 0)
-        offset = (px - _HALF_BOX, py - _HALF_BOX)
-        rows.append(
-            (
-                fit[0] + offset[0],
-                fit[1] + offset[1],
-                sigma[0],
-                sigma[1],
-                fit[2],
-                sigma[2],
-                chisq,
-                good,
-            )
-        )
-    columns = np.array(rows, float).reshape(-1, 8).T
-    return Stars(*columns[:7], is_good=columns[7].astype(bool))
+    rows = [_measure(image.data, variance, psf, int(px), int(py)) for py, px in peaks]
+    x, y, x_err, y_err, flux, flux_err, chisq, is_good = np.array(rows, float).reshape(-1, 8).T
+    return Stars(x, y, x_err, y_err, flux, flux_err, chisq, is_good.astype(bool))
+
+
+def _measure(
+    data: np.ndarray, variance: np.ndarray, psf: EffectivePsf, px: int, py: int
+) -> tuple[float, ...]:
+    """Fit the star at a peak; return the fields of `Stars`."""
+    left, bottom = px - _HALF_BOX, py - _HALF_BOX
+    box = np.s_[bottom : py + _HALF_BOX + 1, left : px + _HALF_BOX + 1]
+    fit, covariance, chisq = fit_star(data[box], variance[box], psf, _HALF_BOX, _HALF_BOX)
+    x_err, y_err, flux_err, _ = np.sqrt(np.diag(covariance))
+    whole = np.isfinite(variance[py - 1 : py + 2, px - 1 : px + 2]).all()
+    is_good = np.isfinite(fit).all() and whole and fit[2] > 0
+    return left + fit[0], bottom + fit[1], x_err, y_err, fit[2], flux_err, chisq, is_good

@@ -39,7 +39,13 @@ class Slopes:
 
 
 @kernel
-def _solve(difference, diagonal, beside, used, work):
+def _solve(
+    difference: np.ndarray,
+    diagonal: np.ndarray,
+    beside: np.ndarray,
+    used: np.ndarray,
+    work: np.ndarray,
+) -> tuple[float, float, float]:
     """Fit one slope; return the slope, its inverse variance and chi-squared.
 
     `work` (3, m) receives the pivots, C^-1 d and C^-1 1.
@@ -72,7 +78,13 @@ def _solve(difference, diagonal, beside, used, work):
 
 
 @kernel
-def _set_covariance(rate, read_variance, timing, diagonal, beside):
+def _set_covariance(
+    rate: float,
+    read_variance: float,
+    timing: np.ndarray,
+    diagonal: np.ndarray,
+    beside: np.ndarray,
+) -> None:
     """Fill the covariance of the differences; rows of `timing` as in `fit_slopes`."""
     m = diagonal.size
     for i in range(m):
@@ -82,7 +94,7 @@ def _set_covariance(rate, read_variance, timing, diagonal, beside):
 
 
 @kernel
-def _median_of_used(difference, used):
+def _median_of_used(difference: np.ndarray, used: np.ndarray) -> float:
     values = np.empty(difference.size)
     n = 0
     for i in range(difference.size):
@@ -93,7 +105,16 @@ def _median_of_used(difference, used):
 
 
 @kernel
-def _mask_jumps(difference, diagonal, beside, used, several_reads, one_limit, two_limit, work, hit):
+def _mask_jumps(
+    difference: np.ndarray,
+    diagonal: np.ndarray,
+    beside: np.ndarray,
+    used: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+    work: np.ndarray,
+    hit: np.ndarray,
+) -> None:
     """Mask the differences whose omission lowers chi-squared most, until none lowers it enough."""
     m = difference.size
     while used.sum() > _FEWEST_DIFFERENCES:
@@ -103,13 +124,13 @@ def _mask_jumps(difference, diagonal, beside, used, several_reads, one_limit, tw
             if used[i] == 0:
                 continue
             used[i] = 0.0
-            gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - one_limit
+            gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - limits[0]
             if gain > best:
                 best, first, last = gain, i, i
             # A hit while a resultant's reads are averaged disturbs the differences on both sides.
             if i + 1 < m and used[i + 1] > 0 and several_reads[i + 1] and used.sum() >= 2:
                 used[i + 1] = 0.0
-                gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - two_limit
+                gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - limits[1]
                 if gain > best:
                     best, first, last = gain, i, i + 1
                 used[i + 1] = 1.0
@@ -122,17 +143,24 @@ def _mask_jumps(difference, diagonal, beside, used, several_reads, one_limit, tw
 
 @kernel
 def _fit_pixel(
-    difference, used, rate_scale, read_variance, timing, several_reads, limits, buffers, hit, out
-):
+    difference: np.ndarray,
+    used: np.ndarray,
+    rate_scale: float,
+    read_variance: float,
+    timing: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+    buffers: np.ndarray,
+    hit: np.ndarray,
+    out: np.ndarray,
+) -> None:
     """Fit one pixel; `out` receives slope, both variances, chi-squared and the uniform slope."""
     diagonal, beside, work = buffers[0], buffers[1], buffers[2:]
     m = difference.size
     guess = max(_median_of_used(difference, used), 0.0)
     _set_covariance(guess * rate_scale, read_variance, timing, diagonal, beside)
     if limits[0] > 0:
-        _mask_jumps(
-            difference, diagonal, beside, used, several_reads, limits[0], limits[1], work, hit
-        )
+        _mask_jumps(difference, diagonal, beside, used, several_reads, limits, work, hit)
     slope, _, _ = _solve(difference, diagonal, beside, used, work)
     _set_covariance(max(slope, 0.0) * rate_scale, read_variance, timing, diagonal, beside)
     slope, weight, chisq = _solve(difference, diagonal, beside, used, work)
@@ -152,7 +180,17 @@ def _fit_pixel(
 
 
 @kernel
-def _fit_rows(data, unusable, gain, read_noise, timing, several_reads, limits, out, hits):
+def _fit_rows(
+    data: np.ndarray,
+    unusable: np.ndarray,
+    gain: np.ndarray,
+    read_noise: np.ndarray,
+    timing: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+    out: np.ndarray,
+    hits: np.ndarray,
+) -> None:
     """Fit all pixels of a block of rows."""
     n, ny, nx = data.shape
     m = n - 1
@@ -245,7 +283,7 @@ def fit_slopes(
         )
     limits = np.zeros(2)
     if rejection_threshold is not None:
-        # Two freed differences: chi-squared of 2 degrees that is exceeded as rarely as T**2 is of 1.
+        # Two freed differences: chi-squared of 2 degrees, exceeded as rarely as T**2 is of 1.
         limits[:] = rejection_threshold**2, -2 * (np.log(2) + log_ndtr(-rejection_threshold))
     out = np.empty((5, ny, nx))
     hits = np.zeros((n, ny, nx), np.bool_)
@@ -262,7 +300,8 @@ def fit_slopes(
         hits,
     )
     flagged = resultant_dq | np.where(hits, flags.JUMP_DET, 0).astype(resultant_dq.dtype)
-    return Slopes(*out, flagged)
+    slope, poisson, read, chisq, dumo = out
+    return Slopes(slope, poisson, read, chisq, dumo, flagged)
 
 
 def _stack(timing: DifferenceTiming) -> np.ndarray:

@@ -16,7 +16,7 @@ from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.randomness import generator
 
 #: Relative errors of the campaigns that measure gain, read noise and nonlinearity of a pixel.
-# ASSUME: photon transfer over 10^5 ramps, 100 darks and 100 flats; only their order of size matters.
+# ASSUME: photon transfer over 10^5 ramps, 100 darks and 100 flats; their order of size matters.
 _GAIN_ERROR = 0.001
 _READ_NOISE_ERROR = 0.03
 _NONLINEARITY_ERROR = 0.01

@@ -45,6 +45,7 @@ def calibrate_detector(
     references = read_references(selection, level2_references(), window)
     ran: list[Step] = []
     image = apply(LEVEL2_STEPS, ramp, references, options, ran.append)
+    assert isinstance(image, Image), "the recipe ends with an image"
     status = {step.status: "COMPLETE" if step in ran else "SKIPPED" for step in LEVEL2_STEPS}
     origin = provenance(
         "calibrate_exposure",

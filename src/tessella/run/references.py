@@ -1,9 +1,11 @@
 """The references of one detector in one state, made and written."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from galsim import GSObject
 
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
 from tessella.detector.state import DetectorState, draw_maps
@@ -15,7 +17,7 @@ from tessella.io.references import (
     write_maps,
     write_photometry,
 )
-from tessella.models import BORDER, Window
+from tessella.models import Window
 from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import centred_as_catalogs_are, effective_psf, optical_psf
 from tessella.references.make import measure_flat, measure_maps, photometry_row
@@ -60,16 +62,10 @@ def write_references(
     maps = draw_maps(state, detector, window)
     measured = measure_maps(state, maps, detector)
     about = (detector, useafter, f"made by tessella from the detector state '{state_name}'")
-    center = (
-        window.x + (window.nx - 2 * BORDER - 1) / 2,
-        window.y + (window.ny - 2 * BORDER - 1) / 2,
-    )
+    center = _center(window)
+    optics = partial(_optics, state, detector, center)
     kernel = np.array(state.ipc_kernel)
     elements = {path.stem.split("_")[2].upper() for path in paths if path.stem.count("_") == 2}
-
-    def optics(element: str):  # noqa: ANN202
-        return optical_psf(detector, element, *center, state.jitter_mas, state.charge_diffusion_um)
-
     for path in paths:
         reftype, _, element = path.stem.partition("_")[2].upper().partition("_")
         reftype = reftype.lower()
@@ -83,29 +79,30 @@ def write_references(
             write_photometry(path, rows, *about)
         elif reftype == "apcorr":
             pixel = np.sqrt(nominal_pixel_area_arcsec2(detector))
+            within = partial(encircled_energy, detector_pixel_arcsec=pixel)
             energies = {
-                name: encircled_energy(
-                    optics(name), kernel, _RADII_ARCSEC, pixfrac, detector_pixel_arcsec=pixel
-                )
+                name: within(optics(name), kernel, _RADII_ARCSEC, pixfrac)
                 for name in sorted(elements)
             }
             write_encircled_energy(path, _RADII_ARCSEC, energies, *about)
         elif reftype == "epsf":
-            stamp = effective_psf(
-                centred_as_catalogs_are(optics(element), pixfrac), kernel, _OVERSAMPLE
-            )
+            centred = centred_as_catalogs_are(optics(element), pixfrac)
+            stamp = effective_psf(centred, kernel, _OVERSAMPLE)
             write_effective_psf(
-                path,
-                stamp,
-                _OVERSAMPLE,
-                center,
-                state.jitter_mas,
-                detector,
-                element,
-                useafter,
-                about[2],
+                path, stamp, _OVERSAMPLE, center, state.jitter_mas, detector, element, *about[1:]
             )
         else:
             raise DataError(
-                f"{path}: references of type {reftype!r} cannot be made; list a file of your own instead"
+                f"{path}: references of type {reftype!r} cannot be made; list a file of your own"
             )
+
+
+def _center(window: Window) -> tuple[float, float]:
+    ny, nx = window.active_shape
+    return window.x + (nx - 1) / 2, window.y + (ny - 1) / 2
+
+
+def _optics(
+    state: DetectorState, detector: str, center: tuple[float, float], element: str
+) -> GSObject:
+    return optical_psf(detector, element, *center, state.jitter_mas, state.charge_diffusion_um)

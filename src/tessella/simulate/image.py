@@ -64,7 +64,7 @@ class _Optics:
         return [corner for corner in corners if corner[2] > 0]
 
     def nearest(self, x: float, y: float) -> galsim.GSObject:
-        """The optics of the nearest node."""
+        """Return the optics of the nearest node."""
         return self.objects[np.abs(self.node_y - y).argmin()][np.abs(self.node_x - x).argmin()]
 
 
@@ -197,12 +197,12 @@ def _optics(
 
 
 def _in_pixels(optics: galsim.GSObject) -> galsim.GSObject:
-    """The same image with pixels for arcseconds."""
+    """Express an image in pixels instead of arcseconds."""
     return optics.dilate(1 / NOMINAL_PIXEL_ARCSEC)
 
 
 def _galaxy(sources: Sources, i: int, jacobian: np.ndarray) -> galsim.GSObject:
-    """A galaxy of flux 1 on the detector [pixels]."""
+    """Return a galaxy of flux 1 on the detector [pixels]."""
     radius = float(sources.half_light_radius[i])
     round_galaxy = galsim.Sersic(n=float(sources.sersic[i]), half_light_radius=radius)
     # galsim counts angles from x (east) towards y (north); position angles go the other way round.

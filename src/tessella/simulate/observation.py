@@ -76,8 +76,8 @@ def observe(
     light = rate_image(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
     )
-    area_ratio = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
-    area_ratio = area_ratio * relative_pixel_area(detector, window)
+    nominal = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
+    area_ratio = nominal * relative_pixel_area(detector, window)
     light += sky_rate(element, conditions.zodiacal_factor, area_ratio)
     return expose(
         np.maximum(light, 0.0),

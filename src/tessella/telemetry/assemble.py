@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tessella.astrometry.wcs import attitude_of
 from tessella.flags import DO_NOT_USE, DROPOUT, GOOD
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, Ramp, Readout

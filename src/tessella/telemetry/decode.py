@@ -8,6 +8,7 @@ files do not matter. Of two packets for the same place the one received later co
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from mmap import mmap
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class _Pixels:
 
 
 def decode(
-    streams: Iterable[bytes], only: ExposureKey | None = None
+    streams: Iterable[bytes | mmap], only: ExposureKey | None = None
 ) -> tuple[dict[ExposureKey, DecodedExposure], Ledger]:
     """Put together the exposures of some streams of packets.
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from mmap import mmap
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class PacketIndex:
 
 
 def index_packets(
-    streams: Iterable[bytes], find: Callable[[memoryview], Scan] = find_packets
+    streams: Iterable[bytes | mmap], find: Callable[[memoryview], Scan] = find_packets
 ) -> PacketIndex:
     """Find the packets of all streams and read their headers.
 

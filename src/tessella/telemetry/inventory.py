@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from mmap import mmap
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Announcement:
     detectors: dict[str, DetectorSetup]
 
 
-def inventory(streams: Iterable[bytes]) -> list[Announcement]:
+def inventory(streams: Iterable[bytes | mmap]) -> list[Announcement]:
     """List the exposures of some streams, in the order of their keys.
 
     Pixels are neither checked nor read: an exposure may turn out to be incomplete.
