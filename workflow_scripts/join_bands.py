@@ -13,7 +13,7 @@ def main(argv=None):
     from tessella.io.provenance import provenance
     from tessella.measurements import measure_detection
 
-    mosaics = [read_mosaic(path) for path in args.mosaics]
+    mosaics = [read_mosaic(path, with_pixels=False) for path in args.mosaics]
     detection = read_detection(args.segmentation, mosaics[0].lattice)
     detected, _ = measure_detection(detection)
     bands = dict(read_band_table(path) for path in args.tables)

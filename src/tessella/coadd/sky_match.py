@@ -4,8 +4,11 @@ import numpy as np
 
 #: Side of the blocks of lattice pixels whose medians are compared [pixels].
 _BLOCK = 64
-#: A block with fewer image pixels than this does not count.
-_FEWEST_PIXELS = 200
+#: Every second pixel of every second row is looked at: 250 or so tell a block's median to 8 %
+#: of the noise of a pixel, and an image has hundreds of blocks.
+_STRIDE = 2
+#: A block with fewer of them than this does not count.
+_FEWEST_PIXELS = 50
 
 
 def block_medians(values: np.ndarray, places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -25,6 +28,7 @@ def block_medians(values: np.ndarray, places: np.ndarray, shape: tuple[int, int]
     ndarray of shape (n_rows, n_columns)
         Medians; NaN for blocks with too few pixels.
     """
+    values, places = values[::_STRIDE, ::_STRIDE], places[::_STRIDE, ::_STRIDE]
     rows, columns = -(-shape[0] // _BLOCK), -(-shape[1] // _BLOCK)
     cell = np.floor(places / _BLOCK).astype(int)
     inside = (

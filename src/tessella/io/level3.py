@@ -106,8 +106,14 @@ def tile_wcsinfo(lattice: Lattice) -> dict[str, Any]:
     }
 
 
-def read_mosaic(path: str | Path) -> Mosaic:
+def read_mosaic(path: str | Path, with_pixels: bool = True) -> Mosaic:
     """Read a coadd that `write_mosaic` wrote.
+
+    Parameters
+    ----------
+    path : path
+    with_pixels : bool
+        False leaves the images empty, of shape (0, 0), for whoever wants the metadata alone.
 
     Raises
     ------
@@ -120,7 +126,6 @@ def read_mosaic(path: str | Path) -> Mosaic:
         return Mosaic(
             lattice=Lattice(**dict(own["lattice"])),
             optical_element=str(meta["instrument"]["optical_element"]),
-            exposure_time=np.asarray(roman["exposure_time"]),
             noise_correlation=np.asarray(roman["noise_correlation"]),
             members=tuple(meta["resample"]["members"]),
             meta={
@@ -131,5 +136,8 @@ def read_mosaic(path: str | Path) -> Mosaic:
                 "exposure_time": float(meta["coadd_info"]["exposure_time"]),
                 "filename": str(meta["filename"]),
             },
-            **{name: np.asarray(roman[name]) for name in _ARRAYS},
+            **{
+                name: np.asarray(roman[name]) if with_pixels else np.zeros((0, 0), np.float32)
+                for name in (*_ARRAYS, "exposure_time")
+            },
         )

@@ -83,16 +83,17 @@ def labelled_variance(
     y, x = np.nonzero(segmentation)
     if not y.size:
         return np.zeros(len(labels))
-    own, values = segmentation[y, x], np.nan_to_num(amplitude[y, x]).astype(float)
+    reach = max(correlation.shape) // 2
+    framed = np.pad(segmentation, reach).ravel()
+    heights = np.pad(np.nan_to_num(amplitude).astype(float), reach).ravel()
+    width = segmentation.shape[1] + 2 * reach
+    here = (y + reach) * width + x + reach
+    own, values = framed[here], heights[here]
     index = np.minimum(np.searchsorted(labels, own), len(labels) - 1)
     total = values**2
-    ny, nx = segmentation.shape
     for dy, dx, value in offsets(correlation):
-        there_y, there_x = np.minimum(y + dy, ny - 1), np.clip(x + dx, 0, nx - 1)
-        inside = (y + dy < ny) & (x + dx >= 0) & (x + dx < nx)
-        same = inside & (segmentation[there_y, there_x] == own)
-        other = np.nan_to_num(amplitude[there_y, there_x])
-        total = total + 2.0 * value * np.where(same, values * other, 0.0)
+        there = here + dy * width + dx
+        total += 2.0 * value * np.where(framed[there] == own, values * heights[there], 0.0)
     return np.bincount(index, weights=total * (labels[index] == own), minlength=len(labels))
 
 

@@ -119,6 +119,9 @@ def _mask_jumps(
     m = difference.size
     while used.sum() > _FEWEST_DIFFERENCES:
         _, _, chisq = _solve(difference, diagonal, beside, used, work)
+        # No omission can take more off than there is.
+        if chisq <= min(limits[0], limits[1]):
+            return
         best, first, last = 0.0, -1, -1
         for i in range(m):
             if used[i] == 0:
