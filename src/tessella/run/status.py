@@ -54,7 +54,7 @@ def figures(summary: Mapping[str, Any]) -> list[Line]:
     """
     lines = []
     for key, (what, form) in {**_TABLE, **_WHERE_FAILED}.items():
-        found = summary.get(key)
+        found = summary.get(key, summary.get("details", {}).get(key))
         if found is None:
             continue
         if _is_figure(found):
@@ -70,8 +70,9 @@ _TABLE = {
     "n_sources": ("sources", "{:.0f}"),
     "depth_5sigma_abmag": ("depth (5 sigma, AB)", "{:.2f} mag"),
     "astrometry_before_mas": ("astrometric rms before alignment", "{:.1f} mas"),
-    "astrometry_rms_mas": ("astrometric rms", "{:.1f} mas"),
-    "flux_bias": ("flux bias", "{:+.2%}"),
+    "gaia_after_mas": ("astrometric rms against Gaia", "{:.1f} mas"),
+    "astrometry_rms_mas": ("astrometric rms against truth", "{:.1f} mas"),
+    "flux_bias": ("flux bias against truth", "{:+.2%}"),
     "completeness_snr10": ("completeness (S/N > 10)", "{:.1%}"),
     "purity_snr10": ("purity", "{:.1%}"),
     "wall_s": ("time of the jobs", "{:.0f} s"),
