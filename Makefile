@@ -7,7 +7,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo resume test check clean
+.PHONY: demo resume test check bench-stages clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -23,6 +23,10 @@ check: .venv/ready
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
 	$(BIN)/lint-imports
 	$(BIN)/mypy src
+
+# What each stage of the demo cost, from the last run of it.
+bench-stages: .venv/ready
+	@$(BIN)/python benchmarks/bench_stages.py results/demo
 
 clean:
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

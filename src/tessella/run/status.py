@@ -50,7 +50,7 @@ def figures(summary: Mapping[str, Any]) -> list[Line]:
     Examples
     --------
     >>> figures({"flux_bias": {"F158": {"value": 0.004, "ok": True}}})
-    [Line(what='flux bias F158', figure='+0.40 %', ok=True)]
+    [Line(what='flux bias against truth F158', figure='+0.40 %', ok=True)]
     """
     lines = []
     for key, (what, form) in {**_TABLE, **_WHERE_FAILED}.items():
