@@ -13,15 +13,14 @@ configfile: f"{workflow.basedir}/config/default.yaml"
 
 
 from tessella import errors
-from tessella.config import load, load_state, section
-from tessella.plan.build import find_file, load_plan
+from tessella.config import load, section
+from tessella.plan.build import check_inputs, find_file, load_plan
 
 BASE = Path(workflow.basedir)
 try:
     cfg = load(config, [BASE / "config/default.yaml", *workflow.overwrite_configfiles])
     plan = load_plan(cfg, BASE)
-    if cfg.source == "simulate":
-        load_state(find_file(cfg.references.states, BASE), cfg.expose.state)
+    check_inputs(cfg, plan, BASE)
 except (errors.ConfigError, errors.DataError) as error:
     sys.exit(f"ERROR: {error}")
 

@@ -13,7 +13,7 @@ FILTERS = list(dict.fromkeys(exposure.element for exposure in plan.exposures.val
 
 wildcard_constraints:
     exposure=r"r\d{19}_\d{4}",
-    element=r"f\d{3}|grism|prism|dark",
+    element=r"f\d{3}",
     tile=r"\d{3}[pm]\d{2}x\d{2}y\d{2}",
     detector=r"wfi\d{2}",
     state=r"[A-Za-z0-9_.-]+",

@@ -11,8 +11,10 @@ def test_help_of_every_command_has_an_example(command, capsys):
     assert f"example: tessella {command}" in capsys.readouterr().out
 
 
-def test_error_is_one_line_and_exit_code_1(capsys, tmp_path):
-    assert main(["status", str(tmp_path / "nowhere")]) == 1
+@pytest.mark.parametrize("words", [("status", "nowhere"), ("status", "."), ("resume", "-dnowhere")])
+def test_error_is_one_line_and_exit_code_1(capsys, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 1
     said = capsys.readouterr().err
     assert said.startswith("ERROR: ")
     assert said.count("\n") == 1

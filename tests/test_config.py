@@ -61,6 +61,12 @@ def test_fault_is_reported_in_the_last_file_that_holds_it(tmp_path):
     assert refused([below, above], coadd__pixfrac=-1).startswith(str(above))
 
 
+def test_fault_of_the_command_line_is_not_laid_on_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("coadd: {pixfrac: 0.8}\n")
+    assert refused([file], coadd__pixfrac=-1).startswith("--config: 'coadd.pixfrac' is -1")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -70,6 +76,13 @@ def test_fault_is_reported_in_the_last_file_that_holds_it(tmp_path):
         ({"detectors": ["WFI19"]}, "unknown detector 'WFI19'"),
         ({"run": "a/b"}, "'run' is 'a/b'"),
         ({"calibrate__skip": ["linaerity"]}, "did you mean 'linearity'?"),
+        ({"run": ".."}, "'run' is '..'"),
+        ({"results": ""}, "'results' is ''"),
+        ({"first_start": "tomorrow"}, "must be a date in UTC"),
+        ({"first_start": "2028-07-01T00:00:00+02:00"}, "must be a date in UTC"),
+        ({"detectors": ["WFI01", "WFI01"]}, "WFI01 stands there twice"),
+        ({"detect__threshold_sigma": float("inf")}, "finite number"),
+        ({"scene__seed": -1}, "'scene.seed' is -1"),
         ({"window": {"x": 5, "y": 0, "nx": 128, "ny": 128}}, "'window'"),
     ],
 )
@@ -114,3 +127,32 @@ def test_shipped_detector_states_are_valid(name):
 def test_unknown_detector_state_names_those_there_are():
     with pytest.raises(ConfigError, match=r"did you mean 'simulated'.*there are romanisim"):
         load_state(CONFIG / "detectors", "simulatd")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gain_scatter:", "gain_scater:", "did you mean 'gain_scatter'?"),
+        ("gain_scatter: 0.005\n", "", "key 'gain_scatter' is missing"),
+        ("gain_electrons_per_dn: 2.0", "gain_electrons_per_dn: -2.0", "is -2.0; it must be"),
+        ("gain_electrons_per_dn: 2.0", "gain_electrons_per_dn: two", "'gain_electrons_per_dn' is"),
+        ("dark_scatter: 0.4", "dark_scatter: .nan", "finite number"),
+        ("0.92087273", "0.5", "ipc_kernel must have"),
+        ("ipc_kernel:", "ipc_kernel: [", "not a YAML file"),
+    ],
+)
+def test_faulty_detector_state_is_refused_in_one_line(tmp_path, old, new, said):
+    text = (CONFIG / "detectors/simulated.yaml").read_text()
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        load_state(tmp_path, "mine")
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_empty_detector_state_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(ConfigError, match="it holds no keys"):
+        load_state(tmp_path, "mine")

@@ -18,7 +18,7 @@ from tessella.sources.detect import detect
 ROWS = [("detection", row) for row in DETECTION_MEASUREMENTS] + [
     ("band", row) for row in BAND_MEASUREMENTS
 ]
-#: Official columns that a later issue measures.
+#: Official columns that are not measured yet.
 NOT_YET = {"image_flags", "dust_ebv"}
 
 

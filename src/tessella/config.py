@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,7 +29,7 @@ SkippableStep = Literal["saturation", "reference_pixels", "linearity", "dark", "
 class Section(BaseModel):
     """A closed, frozen part of the configuration: no unknown key, no default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WindowConfig(Section):
@@ -187,13 +188,14 @@ class Config(Section):
     """The whole configuration of a run."""
 
     #: Name of the run: products are written below ``<results>/<run>``.
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    results: str
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
+    results: Annotated[str, Field(min_length=1)]
     #: Where data enter: simulated, as telemetry files, or as Level 1 files.
     source: Literal["simulate", "telemetry", "level1"]
     level1_folder: str | None
     telemetry_folder: str | None
-    #: Program number and start of the first exposure (UTC), where the exposure table makes them.
+    #: Program number and start of the first exposure (UTC, ISO 8601), where the exposure table
+    #: makes them.
     program: Annotated[int, Field(ge=1, le=18445)]
     first_start: str
     exposures: str | None
@@ -213,6 +215,17 @@ class Config(Section):
     measure: Measure
     report: Report
 
+    @field_validator("first_start")
+    @classmethod
+    def _plain_date(cls, value: str) -> str:
+        try:
+            in_utc = datetime.fromisoformat(value).tzinfo is None
+        except ValueError:
+            in_utc = False
+        if not in_utc:
+            raise ValueError("it must be a date in UTC such as 2028-07-01T00:00:00, no time zone")
+        return value
+
     @field_validator("detectors")
     @classmethod
     def _known_detectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -220,6 +233,8 @@ class Config(Section):
             if name not in DETECTORS:
                 nearest = _nearest(name, DETECTORS)
                 raise ValueError(f"unknown detector {name!r}{nearest}; there are WFI01 to WFI18")
+            if value.count(name) > 1:
+                raise ValueError(f"detector {name} stands there twice")
         return value
 
     @field_validator("window")
@@ -282,7 +297,12 @@ def load_state(folder: str | Path, name: str) -> DetectorState:
         raise ConfigError(
             f"{path}: no such detector state{_nearest(name, known)}; there are {', '.join(known)}"
         )
-    values = yaml.safe_load(path.read_text())
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: it holds no keys; see src/tessella/detector/state.py for them")
     known = list(DetectorState.__dataclass_fields__)
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -302,7 +322,7 @@ def _tuples(value: Any) -> Any:
 def _describe(fault: Any, files: list[str | Path]) -> str:
     location = fault["loc"]
     key = ".".join(str(part) for part in location)
-    where = _origin(location, files)
+    where = _origin(location, files, fault["input"])
     if fault["type"] == "extra_forbidden":
         known = _keys_beside(location)
         nearest = _nearest(str(location[-1]), known)
@@ -310,6 +330,8 @@ def _describe(fault: Any, files: list[str | Path]) -> str:
     if fault["type"] == "missing":
         return f"{where}: key '{key}' is missing"
     message = fault["msg"].removeprefix("Value error, ")
+    if not location:
+        return f"{where}: {message}"
     nearest = _nearest(
         str(fault["input"]),
         fault.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ").split(", "),
@@ -326,16 +348,17 @@ def _keys_beside(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _origin(location: tuple[Any, ...], files: list[str | Path]) -> str:
-    """Name the last file that holds the key, or the nearest section above it."""
+def _origin(location: tuple[Any, ...], files: list[str | Path], value: Any = ...) -> str:
+    """Name the last file that holds the key or the nearest section above it, else the first."""
     for depth in range(len(location), 0, -1):
         for file in reversed(files):
             node: Any = yaml.safe_load(Path(file).read_text()) if Path(file).is_file() else {}
             for part in location[:depth]:
                 node = node.get(part, ...) if isinstance(node, Mapping) else ...
             if node is not ...:
-                return str(file)
-    return "configuration"
+                plain = depth == len(location) and not isinstance(value, Mapping | type(...))
+                return "--config" if plain and _tuples(node) != value else str(file)
+    return str(files[0]) if files else "configuration"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

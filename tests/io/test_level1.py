@@ -155,11 +155,13 @@ def test_share_of_lost_counts(ramp):
 
 
 def test_inventory_lists_an_exposure_once(path, folder, ramp):
-    (entry,) = level1_inventory([path])
+    (entry,) = level1_inventory([path], exposures.WINDOW)
     assert entry["key"] == vars(exposures.KEY)
     assert entry["level1"] == {"WFI01": str(path)}
     with pytest.raises(DataError, match="same exposure and detector"):
-        level1_inventory([path, path])
+        level1_inventory([path, path], exposures.WINDOW)
+    with pytest.raises(DataError, match="the configured window has"):
+        level1_inventory([path], Window(0, 0, 256, 256))
 
 
 def test_files_of_romanisim_are_read():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tessella.photometry.calibration import AB_MAG_OF_NANOJANSKY, surface_brightness_of_dn
+from tessella.photometry.band import AB_ZERO_POINT
+from tessella.photometry.calibration import AB_ZERO_JANSKY, surface_brightness_of_dn
 
 
 def test_star_of_the_zero_point_gives_one_electron_per_second():
@@ -12,6 +13,6 @@ def test_star_of_the_zero_point_gives_one_electron_per_second():
     assert -2.5 * np.log10(flux_jansky / 3631) == pytest.approx(zero_point, abs=1e-12)
 
 
-def test_nanojansky_has_its_magnitude():
-    # Oke & Gunn's zero of 3631 Jy: 31.40006.
-    assert pytest.approx(31.40006, abs=1e-5) == AB_MAG_OF_NANOJANSKY
+def test_both_zero_points_agree():
+    # The catalog's 31.4 is Oke & Gunn's 31.40006, rounded.
+    assert 2.5 * np.log10(AB_ZERO_JANSKY * 1e9) == pytest.approx(AB_ZERO_POINT, abs=1e-4)

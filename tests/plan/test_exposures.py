@@ -50,13 +50,16 @@ def test_commas_separate_as_well(table):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("F158", "F159", "column BANDPASS: 'F159' is no optical element"),
+        ("F158", "F159", "column BANDPASS: 'F159' is no imaging filter"),
         ("12.1", "east", "column RA: 'east' is not a number"),
         ("12.1", "nan", "column RA: 'nan' is not between"),
         ("85.2", "95.2", "column DEC: '95.2' is not between -90 and 90"),
         ("120.0", "-120.0", "column DURATION"),
         (" 3 ", " 77 ", "column MA_TABLE_NUMBER: '77' is not known"),
+        ("F158", "GRISM", "column BANDPASS: 'GRISM' is no imaging filter"),
         (" 1 1 1 1 1 1", " 0 1 1 1 1 1", "column PLAN: '0'"),
+        (" 1 1 1 1 1 1", " 100 1 1 1 1 1", "column PLAN: '100' is not a whole number from 1 to 99"),
+        (" 1 1 1 1 1 1", " ² 1 1 1 1 1", "column PLAN: '²'"),
         (" 1 1 1 1 1 1", " 1 1 1 1 1", "11 values for 12 columns"),
     ],
 )

@@ -60,9 +60,9 @@ def write(path, *rows, columns=COLUMNS):
 
 
 def test_table_is_read_as_it_stands(tmp_path):
-    cells = ("dark", ANY, "F158", "3", "2026-01-01T00:00:00", "a.asdf")
+    cells = ("dark", ANY, "F158", "3", "2026-01-01T00:00:00", "x/a.asdf")
     (read,) = read_reference_table(write(tmp_path / "t.tsv", cells))
-    assert read == row("a.asdf", element="F158", table="3")
+    assert read == row("x/a.asdf", element="F158", table="3")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,10 @@ def test_table_is_read_as_it_stands(tmp_path):
     [
         (("dark", ANY, "", "3", "2026-01-01", "a.asdf"), "row 1: expected 6 values; write ANY"),
         (("dark", ANY, ANY, "3", "2026-01-01"), "row 1: expected 6 values"),
-        (("dark", ANY, ANY, "3", "2026-13-01", "a.asdf"), "'2026-13-01' is not a date"),
+        (("dark", ANY, ANY, "3", "2026-13-01", "x/a.asdf"), "'2026-13-01' is not a date"),
+        (("dark", ANY, ANY, "3", "2026-01-01T00:00:00Z", "x/a.asdf"), "is not a date in UTC"),
+        (("dark", ANY, ANY, "3", "2026-01-01", "x/{filter}.asdf"), "only {detector} and"),
+        (("dark", ANY, ANY, "3", "2026-01-01", "a.asdf"), "neither an absolute path nor"),
     ],
 )
 def test_faulty_row_is_named(tmp_path, cells, said):

@@ -7,12 +7,13 @@ from drizzle.resample import Drizzle
 from photutils.aperture import CircularAperture
 
 from tessella.detector.ipc import couple_pixels
-from tessella.psf.encircled import APERTURE_RADII_ARCSEC, encircled_energy
+from tessella.photometry.apertures import APERTURES
+from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, optical_psf
 
 KERNEL = np.array([[0.21, 1.66, 0.22], [1.88, 91.59, 1.87], [0.21, 1.62, 0.20]])
 KERNEL /= KERNEL.sum()
-RADII = np.array(APERTURE_RADII_ARCSEC)
+RADII = np.array(list(APERTURES.values()))
 
 
 def drizzled_shares(optics, pixfrac, scale, n_phases):

@@ -20,7 +20,7 @@ def noise_only(n: int, sigmas=(1.0, 2.0, 0.5)):
 
 
 def test_statistic_of_empty_sky_is_normal_with_its_predicted_correlation():
-    snr, noise, correlation = detection_image(noise_only(600), 100, 2.8, {})
+    snr, noise, correlation = detection_image(noise_only(600), 100, 2.8)
     # 360,000 pixels, some 30 of which are one independent one: standard errors 0.009 and 0.006.
     assert abs(snr.mean()) < 0.03
     assert snr.std() == pytest.approx(1.0, abs=0.02)
@@ -37,7 +37,7 @@ def test_statistic_stays_normal_where_coverage_ends():
     third = np.where(np.arange(600)[:, None] % 3 == 0, np.nan, mosaics[1].data)
     mosaics[0] = dataclasses.replace(mosaics[0], data=half)
     mosaics[1] = dataclasses.replace(mosaics[1], data=third)
-    snr, _, _ = detection_image(mosaics, 100, 2.8, {})
+    snr, _, _ = detection_image(mosaics, 100, 2.8)
     for part in (snr[:, :290], snr[:, 310:], snr[:, 295:305]):
         # The narrow strip holds some 200 independent pixels: standard error 5 %.
         assert part.std() == pytest.approx(1.0, abs=0.12)

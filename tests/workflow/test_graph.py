@@ -12,6 +12,8 @@ from .conftest import ROOT, jobs_of, listed, snakemake
 
 SIMULATION = {"make_truth", "simulate_exposure", "packetize_exposure", "decode_telemetry"}
 SIMULATION |= {"assemble_ramp"}
+#: What the small Level 1 files hold of their detector.
+SMALL = "window={x: 1536, y: 1536, nx: 128, ny: 128}"
 STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
 
 
@@ -72,7 +74,7 @@ def test_truth_is_known_to_the_simulator_and_the_report_alone(demo):
 def test_given_level1_files_are_neither_simulated_nor_decoded(level1_folder, tmp_path):
     folder = f"level1_folder={level1_folder}"
     overlay = ROOT / "config/romanisim.yaml"
-    done = snakemake("-n", "--configfile", overlay, "--config", folder, cwd=tmp_path)
+    done = snakemake("-n", "--configfile", overlay, "--config", folder, SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     jobs = jobs_of(done.stdout)
     assert {job.rule for job in jobs} == (STAGES - SIMULATION) | {"all"}
@@ -115,5 +117,32 @@ def test_truncated_level1_file_is_refused_by_name(level1_folder, tmp_path):
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     folder = f"level1_folder={cut.parent}"
     overlay = ROOT / "config/romanisim.yaml"
-    done = snakemake("-c1", "--configfile", overlay, "--config", folder, cwd=tmp_path)
+    done = snakemake("-c1", "--configfile", overlay, "--config", folder, SMALL, cwd=tmp_path)
     assert cut.name in refused(done, tmp_path)
+
+
+def test_level1_file_of_another_window_is_refused_before_any_job(level1_folder, tmp_path):
+    folder = f"level1_folder={level1_folder}"
+    overlay = ROOT / "config/romanisim.yaml"
+    done = snakemake("-c1", "--configfile", overlay, "--config", folder, cwd=tmp_path)
+    assert "set 'window' to the part" in refused(done, tmp_path)
+
+
+def test_level1_file_of_a_grism_is_refused_by_name(tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    path = write_small_ramp(given, 1, "GRISM")
+    overlay, folder = ROOT / "config/romanisim.yaml", f"level1_folder={given}"
+    done = snakemake("-c1", "--configfile", overlay, "--config", folder, SMALL, cwd=tmp_path)
+    line = refused(done, tmp_path)
+    assert path.name in line
+    assert "GRISM is no imaging filter" in line
+
+
+def test_reference_stars_that_are_not_there_are_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("reference_stars: {table: gaia.fits}\n")
+    demo = ROOT / "config/demo.yaml"
+    done = snakemake("-c1", "--configfile", demo, "mine.yaml", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "gaia.fits: no such file" in done.stderr
+    assert "Traceback" not in done.stderr

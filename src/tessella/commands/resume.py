@@ -29,9 +29,11 @@ def run(args: argparse.Namespace) -> int:
     Raises
     ------
     DataError
-        If one does.
+        If one does, or there is no such folder.
     """
     folder = Path(args.directory).resolve()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; --directory is the working directory of a run")
     command = [sys.executable, "-m", "snakemake", *args.more]
     if folder != Path.cwd():
         command += ["--directory", str(folder)]

@@ -8,6 +8,7 @@ from typing import TextIO
 from tessella.errors import DataError
 from tessella.run.progress import read_record
 from tessella.run.status import (
+    SUMMARY,
     Line,
     figures,
     obstacles,
@@ -42,7 +43,7 @@ def show(results: str, log: str | None, file: TextIO) -> int:
     Raises
     ------
     DataError
-        If there is no such folder.
+        If there is no such folder, or it is not that of a run.
     """
     from rich.console import Console
 
@@ -50,6 +51,8 @@ def show(results: str, log: str | None, file: TextIO) -> int:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the results of a run: {EXAMPLE}")
     console = Console(file=file, highlight=False, soft_wrap=True)
+    if not any((folder / made).exists() for made in ("plan", "logs", SUMMARY)):
+        raise DataError(f"{folder}: no run has left anything here; expected such as: {EXAMPLE}")
     record, summary, bad = read_record(folder), read_summary(folder), troubles(folder)
     unfinished = record is not None and record.state != "done"
     if record is not None and unfinished:

@@ -13,6 +13,9 @@ from tessella.instrument.performance import read_noise_electrons
 from tessella.models import BORDER, CHANNEL_WIDTH, DETECTOR_SIZE, Window
 from tessella.randomness import generator
 
+#: Kernels are given with about five digits.
+_KERNEL_SUM_ERROR = 1e-3
+
 
 @dataclass(frozen=True)
 class DetectorState:
@@ -54,6 +57,17 @@ class DetectorState:
     measurement_seed: int
     #: Relative error with which the references know the response to light.
     flat_error: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, int | float) and not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
+        for name in ("gain_electrons_per_dn", "saturation_dn"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} is 0; it must be larger")
+        kernel = np.array(self.ipc_kernel) if len(self.ipc_kernel) == 3 else np.zeros(0)
+        if kernel.shape != (3, 3) or not abs(kernel.sum() - 1) < _KERNEL_SUM_ERROR:
+            raise ValueError("ipc_kernel must have 3 rows of 3 numbers whose sum is 1")
 
 
 @dataclass(frozen=True)

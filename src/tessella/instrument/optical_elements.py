@@ -35,9 +35,6 @@ _LETTER_NAMES = {
     "F146": "W146",
 }
 
-#: Elements that disperse or block: exposures of them end at Level 2.
-NOT_IMAGING = ("GRISM", "PRISM", "DARK")
-
 
 @cache
 def filters() -> dict[str, Filter]:

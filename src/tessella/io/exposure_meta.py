@@ -158,7 +158,7 @@ def read_header(meta: Mapping[str, Any], path: str) -> ExposureHeader:
     Raises
     ------
     DataError
-        If a keyword is missing; the message names file and keyword.
+        If a keyword is missing or not of its kind; the message names the file.
     """
     try:
         observation, exposure, pointing = meta["observation"], meta["exposure"], meta["pointing"]
@@ -188,6 +188,8 @@ def read_header(meta: Mapping[str, Any], path: str) -> ExposureHeader:
         raise DataError(
             f"{path}: keyword meta.….{error.args[0]} is missing; it is required in Level 1"
         ) from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: a keyword that names or times the exposure: {error}") from error
 
 
 def read_attitude(meta: Mapping[str, Any]) -> Attitude:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tessella.errors import DataError
-from tessella.models import ExposureHeader, PlannedExposure
+from tessella.models import ExposureHeader, PlannedExposure, Window
 
 
 def _planned(header: ExposureHeader) -> PlannedExposure:
@@ -22,20 +22,23 @@ def _planned(header: ExposureHeader) -> PlannedExposure:
     )
 
 
-def level1_inventory(paths: list[Path]) -> list[dict[str, Any]]:
-    """List the exposures that Level 1 files hold, in the order of their names.
+def level1_inventory(paths: list[Path], window: Window) -> list[dict[str, Any]]:
+    """List the exposures that Level 1 files of a window hold, in the order of their names.
 
     Raises
     ------
     DataError
-        If a file is not whole, or two hold the same detector of the same exposure.
+        If a file is not whole or holds another window, or two hold the same detector of the
+        same exposure.
     """
     from tessella.io.asdf_files import open_roman
     from tessella.io.exposure_meta import read_attitude, read_header
+    from tessella.io.level1 import check_layout
 
     found: dict[str, dict[str, Any]] = {}
     for path in paths:
         with open_roman(path) as roman:
+            check_layout(path, roman, window)
             meta = roman["meta"]
             header = read_header(meta, str(path))
             detector, attitude = str(meta["instrument"]["detector"]), read_attitude(meta)
@@ -67,8 +70,14 @@ def telemetry_inventory(paths: list[Path]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    take = {"level1": level1_inventory, "telemetry": telemetry_inventory}[sys.argv[1]]
+    kind, held, *names = sys.argv[1:]
+    paths = [Path(name) for name in names]
     try:
-        sys.stdout.write(json.dumps(take([Path(name) for name in sys.argv[2:]])))
+        found = (
+            level1_inventory(paths, Window(**json.loads(held)))
+            if kind == "level1"
+            else telemetry_inventory(paths)
+        )
+        sys.stdout.write(json.dumps(found))
     except DataError as error:
         sys.exit(f"ERROR: {error}")

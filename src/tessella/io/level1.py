@@ -69,11 +69,10 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
         If the file is not whole, or its arrays, window and read pattern contradict each other.
     """
     with open_roman(path) as roman:
-        _check_keywords(path, roman)
+        check_layout(path, roman, window)
         meta = plain(roman["meta"])
         data = np.asarray(roman["data"])
         shape = data.shape
-        _check_shape(path, shape, window, meta)
         optional = {
             name: np.asarray(roman[name])
             for name in ("reference_read", "reference_amp33")
@@ -124,6 +123,18 @@ _KEYWORDS = (
 )
 
 
+def check_layout(path: str | Path, roman: Any, window: Window) -> None:
+    """Refuse an open Level 1 file that lacks a keyword or holds another window; reads no pixels.
+
+    Raises
+    ------
+    DataError
+        Naming the file, what was found and what was expected.
+    """
+    _check_keywords(path, roman)
+    _check_shape(path, tuple(roman["data"].shape), window, roman["meta"])
+
+
 def _check_keywords(path: str | Path, roman: Any) -> None:
     for keyword in _KEYWORDS:
         node = roman
@@ -152,9 +163,9 @@ def _check_shape(
             f"{path}: meta.exposure.read_pattern does not increase: {[list(r) for r in pattern]}"
         )
     held = meta.get("tessella", {}).get("window")
-    if held is not None and Window(**held) != window:
+    if held is not None and Window(**plain(held)) != window:
         raise DataError(
-            f"{path}: it holds the window {held}, but the configured one is {vars(window)}"
+            f"{path}: it holds the window {plain(held)}, but the configured one is {vars(window)}"
         )
 
 

@@ -26,9 +26,13 @@ def read_gaia_table(path: str | Path, epoch: float) -> StarCatalogue:
     Raises
     ------
     DataError
-        If a column is missing.
+        If it is no table or a column is missing.
     """
-    table = Table.read(path)
+    try:
+        table = Table.read(path)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not a readable table (FITS, ECSV): {reason}") from error
     needed = ("ra", "dec", "pmra", "pmdec", "parallax", "parallax_error")
     missing = [name for name in needed if name not in table.colnames]
     if missing:

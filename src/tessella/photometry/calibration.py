@@ -1,11 +1,7 @@
-"""Zero points: from DN per second to surface brightness and flux density."""
-
-import numpy as np
+"""Zero points: from DN per second to surface brightness."""
 
 #: Flux density of AB magnitude 0 [Jy]; Oke & Gunn 1983, ApJ 266, 713. doi:10.1086/160817
 AB_ZERO_JANSKY = 3631.0
-#: AB magnitude of 1 nJy with that zero point.
-AB_MAG_OF_NANOJANSKY = 2.5 * np.log10(AB_ZERO_JANSKY * 1e9)
 
 
 def surface_brightness_of_dn(zero_point: float, gain: float, pixel_area_sr: float) -> float:

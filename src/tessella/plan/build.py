@@ -17,8 +17,9 @@ import numpy as np
 
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.astrometry.wcs import attitude_of
-from tessella.config import Config
+from tessella.config import Config, load_state
 from tessella.errors import DataError
+from tessella.instrument.optical_elements import filters
 from tessella.models import ExposureKey, Lattice, PlannedExposure
 from tessella.plan.exposures import read_exposures
 from tessella.plan.selection import read_reference_table, select, selection_id
@@ -134,6 +135,7 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         )
     else:
         exposures = _from_files(config)
+    _check_exposures(exposures)
     rows = read_reference_table(find_file(config.references.table, base))
     selections: dict[str, Selection] = {}
     selected: dict[str, str] = {}
@@ -152,6 +154,22 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     return Plan({exposure.name: exposure for exposure in exposures}, tiles, selections, selected)
 
 
+def _check_exposures(exposures: list[PlannedExposure]) -> None:
+    names = [exposure.name for exposure in exposures]
+    for exposure in exposures:
+        given = next(iter((*exposure.level1.values(), *exposure.telemetry)), exposure.name)
+        if exposure.optical_element not in filters():
+            raise DataError(
+                f"{given}: optical element {exposure.optical_element} is no imaging filter; "
+                f"those are {' '.join(filters())}; leave such exposures out"
+            )
+        if names.count(exposure.name) > 1:
+            raise DataError(
+                f"{given}: two exposures are called {exposure.name}, in different filters; "
+                "process them in runs of their own"
+            )
+
+
 def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[PlannedExposure]:
     def attitudes(exposure: PlannedExposure) -> dict[str, tuple[float, ...]]:
         return {
@@ -167,7 +185,8 @@ def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[Pl
 def _from_files(config: Config) -> list[PlannedExposure]:
     """Take the inventory of the given files in a process of its own: it needs heavy libraries."""
     files = [str(file) for file in _files_given(config)]
-    command = [sys.executable, "-m", "tessella.io.inventory", config.source, *files]
+    window = json.dumps(vars(config.detector_window))
+    command = [sys.executable, "-m", "tessella.io.inventory", config.source, window, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
@@ -185,6 +204,13 @@ def _from_files(config: Config) -> list[PlannedExposure]:
             "the given files hold no exposure of the configured detectors "
             f"{', '.join(config.detectors)}"
         )
+    for exposure in wanted:
+        absent = [name for name in config.detectors if name not in exposure.detectors]
+        if absent:
+            raise DataError(
+                f"{exposure.name} {exposure.optical_element}: the given files hold no {absent[0]} "
+                "of it; every exposure needs all configured 'detectors'"
+            )
     if config.source == "telemetry":
         return _with_attitudes(wanted, config)
     return wanted
@@ -224,6 +250,30 @@ def load_plan(config: Config, base: str | Path) -> Plan:
         selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
         selected=kept["selected"],
     )
+
+
+def check_inputs(config: Config, plan: Plan, base: str | Path) -> None:
+    """Refuse what the first jobs would fail at: files that are named but absent, or not so.
+
+    Raises
+    ------
+    ConfigError
+        If a detector state that references are made from is not there or not as it must be.
+    DataError
+        If the table of reference stars or a reference of one's own is not there.
+    """
+    files = {Path(file) for chosen in plan.selections.values() for file in chosen.files.values()}
+    states = {path.parts[0] for path in files if not path.is_absolute()}
+    if config.source == "simulate":
+        states.add(config.expose.state)
+    for state in sorted(states):
+        load_state(find_file(config.references.states, base), state)
+    for path in sorted(path for path in files if path.is_absolute()):
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; 'references.table' names it as a reference")
+    stars = find_file(config.reference_stars.table, base)
+    if not stars.is_file():
+        raise DataError(f"{stars}: no such file; 'reference_stars.table' names the Gaia table")
 
 
 def middle_of_tiles(plan: Plan) -> tuple[float, float]:

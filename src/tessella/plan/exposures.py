@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tessella.errors import DataError
-from tessella.instrument.optical_elements import NOT_IMAGING, filters
+from tessella.instrument.optical_elements import filters
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureKey, PlannedExposure
 
@@ -16,7 +16,16 @@ _NUMBERS = {
     "PA": (-360.0, 360.0),
     "DURATION": (1.0, 1e6),
 }
-_COUNTS = ("MA_TABLE_NUMBER", "PLAN", "PASS", "SEGMENT", "OBSERVATION", "VISIT", "EXPOSURE")
+#: Largest number that the official file names have digits for.
+_COUNTS = {
+    "MA_TABLE_NUMBER": 9999,
+    "PLAN": 99,
+    "PASS": 999,
+    "SEGMENT": 999,
+    "OBSERVATION": 999,
+    "VISIT": 999,
+    "EXPOSURE": 9999,
+}
 COLUMNS = (
     "RA",
     "DEC",
@@ -83,7 +92,10 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
 def _lines(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; 'exposures' names the table of exposures")
-    text = path.read_text().splitlines()
+    try:
+        text = path.read_text().splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text file; 'exposures' names the table") from None
     return [
         (i, line) for i, line in enumerate(text, 1) if line.strip() and not line.startswith("#")
     ]
@@ -94,9 +106,9 @@ def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]
         return DataError(f"{path}, line {line}, column {name}: {cells[name]!r} {complaint}")
 
     row: dict[str, Any] = {"BANDPASS": cells["BANDPASS"].upper()}
-    known = [*filters(), *NOT_IMAGING]
+    known = list(filters())
     if row["BANDPASS"] not in known:
-        raise fault("BANDPASS", f"is no optical element; known are {' '.join(known)}")
+        raise fault("BANDPASS", f"is no imaging filter; known are {' '.join(known)}")
     for name, (low, high) in _NUMBERS.items():
         try:
             row[name] = float(cells[name])
@@ -104,9 +116,9 @@ def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]
             raise fault(name, "is not a number") from None
         if not low <= row[name] <= high:
             raise fault(name, f"is not between {low:g} and {high:g}")
-    for name in _COUNTS:
-        if not cells[name].isdigit() or int(cells[name]) < 1:
-            raise fault(name, "is not a positive whole number")
+    for name, largest in _COUNTS.items():
+        if not cells[name].isdecimal() or not 1 <= int(cells[name]) <= largest:
+            raise fault(name, f"is not a whole number from 1 to {largest}")
         row[name] = int(cells[name])
     if row["MA_TABLE_NUMBER"] not in read_patterns():
         numbers = " ".join(str(number) for number in read_patterns())

@@ -64,14 +64,32 @@ def read_reference_table(path: str | Path) -> list[ReferenceRow]:
                 raise DataError(
                     f"{path}, row {number}: expected {len(COLUMNS)} values; write ANY for any key"
                 )
-            try:
-                datetime.fromisoformat(cells["useafter"])
-            except ValueError:
-                raise DataError(
-                    f"{path}, row {number}, column useafter: {cells['useafter']!r} is not a date"
-                ) from None
+            _check_date(cells["useafter"], f"{path}, row {number}, column useafter")
+            _check_file(cells["file"], f"{path}, row {number}, column file")
             rows.append(ReferenceRow(**cells))
     return rows
+
+
+def _check_date(text: str, where: str) -> None:
+    try:
+        plain = datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        plain = False
+    if not plain:
+        raise DataError(f"{where}: {text!r} is not a date in UTC such as 2028-01-01T00:00:00")
+
+
+def _check_file(text: str, where: str) -> None:
+    try:
+        path = Path(text.format(detector="wfi01", element="f158"))
+    except (KeyError, ValueError, IndexError):
+        raise DataError(
+            f"{where}: {text!r}: only {{detector}} and {{element}} can be filled in"
+        ) from None
+    if not path.is_absolute() and len(path.parts) != 2:
+        raise DataError(
+            f"{where}: {text!r} is neither an absolute path nor <detector state>/<file>"
+        )
 
 
 def select(

@@ -6,8 +6,6 @@ from scipy.special import j1
 
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
 
-#: Radii of the aperture photometry [arcsec].
-APERTURE_RADII_ARCSEC = (0.1, 0.2, 0.4, 0.8, 1.6)
 #: Roll angles over which the output pixel is averaged, in a quarter turn.
 _N_ROLLS = 16
 

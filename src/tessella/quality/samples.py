@@ -8,7 +8,7 @@ import numpy as np
 
 from tessella.astrometry.tangent import sky_to_pixel
 from tessella.models import Mosaic
-from tessella.photometry.band import Band
+from tessella.photometry.band import AB_ZERO_POINT, Band
 from tessella.quality.matching import isolated, nearest_within
 from tessella.quality.prediction import (
     best_of,
@@ -23,7 +23,7 @@ BORDER_ARCSEC = 1.0
 #: Detections on two tiles are one source within this distance [arcsec].
 _SAME_ARCSEC = 0.05
 #: Flux of AB magnitude 0 [nJy].
-NANOJANSKY_PER_MAGGY = 10 ** (0.4 * 31.4)
+NANOJANSKY_PER_MAGGY = 10 ** (0.4 * AB_ZERO_POINT)
 
 Sample = TypeVar("Sample")
 

@@ -29,7 +29,6 @@ def detect(
     deblend_contrast: float,
     halo_contrast: float = 0.0,
     deblend: bool = True,
-    weights: dict[str, float] | None = None,
 ) -> Detection:
     """Detect sources on the matched-filter signal-to-noise image of all bands together.
 
@@ -52,9 +51,6 @@ def detect(
         `tessella.sources.halo`); 0 takes every detection for a source.
     deblend : bool
         False leaves touching sources together.
-    weights : dict of str to float, optional
-        Expected surface brightness of a source by optical element; absent, all are 1: a
-        spectrum flat in frequency.
 
     Raises
     ------
@@ -79,9 +75,7 @@ def detect(
         raise ValueError("detection: no mosaic was given; at least one band is needed")
     if any(mosaic.lattice != mosaics[0].lattice for mosaic in mosaics):
         raise ValueError("detection: the mosaics of the bands must have the same lattice")
-    snr, noise, correlation = detection_image(
-        mosaics, background_box_pixels, kernel_fwhm_pixels, weights or {}
-    )
+    snr, noise, correlation = detection_image(mosaics, background_box_pixels, kernel_fwhm_pixels)
     lattice = mosaics[0].lattice
     segments = segment(snr, threshold_sigma, n_pixels)
     sources = split(snr, noise, segments, n_pixels, deblend_contrast) if deblend else segments
@@ -95,14 +89,14 @@ def detection_image(
     mosaics: Sequence[Mosaic],
     background_box_pixels: int,
     kernel_fwhm_pixels: float,
-    weights: dict[str, float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the signal-to-noise image of all bands, its noise and the correlation of its noise.
 
-    The bands' signals are added with inverse-variance weights and the kernel, and divided by
-    the standard deviation that the sum has on empty sky, correlation of neighbouring pixels
-    included. The sky's variance, not that of the sources, stands in the weights and the
-    denominator: the image is linear in flux and its weights do not follow the noise.
+    The bands' signals are added with inverse-variance weights, as suits a spectrum that is flat
+    in frequency, convolved with the kernel, and divided by the standard deviation that the sum
+    has on empty sky, correlation of neighbouring pixels included. The sky's variance, not that
+    of the sources, stands in the weights and the denominator: the image is linear in flux and
+    its weights do not follow the noise.
 
     Returns
     -------
@@ -123,8 +117,7 @@ def detection_image(
         observed = coverage(mosaic.data, mosaic.err)
         variance = sky_variance(mosaic, observed, background_box_pixels)
         level = local_background(mosaic.data, observed, background_box_pixels).level
-        factor = weights.get(mosaic.optical_element, 1.0)
-        weight = np.where(observed, factor / variance, 0.0).astype(np.float32)
+        weight = np.where(observed, 1 / variance, 0.0).astype(np.float32)
         correlated = variance_ratio(outer, mosaic.noise_correlation)
         signal += _filter(weight * np.where(observed, mosaic.data - level, 0.0), kernel)
         band_sky = _filter(weight**2 * np.where(observed, variance, 0.0), kernel**2) * correlated

@@ -21,11 +21,6 @@ def rows_per_packet(nx: int) -> int:
     return max(1, PACKET_PIXELS // nx)
 
 
-def parts_per_row(nx: int) -> int:
-    """Return into how many packets a row of `nx` pixels is divided."""
-    return -(-nx // PACKET_PIXELS)
-
-
 def amp33_window(window: Window) -> Window:
     """Return where the reference output of `window` stands: its rows, 128 columns from 0."""
     return Window(0, window.y, CHANNEL_WIDTH, window.ny)
