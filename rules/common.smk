@@ -183,3 +183,8 @@ def exposure_json(wildcards):
 def launcher(wildcards, resources):
     """MPI launch prefix; empty for one rank, so that a laptop needs no MPI."""
     return f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
+
+
+def growing(amount):
+    """A resource of which a second attempt gets twice as much, a third three times."""
+    return lambda wildcards, attempt: amount * attempt

@@ -16,10 +16,10 @@ rule decode_telemetry:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     shell:
-        "python {input.script:q} --options '{{}}' --exposure {wildcards.exposure:q} --telemetry {input.telemetry:q}"
+        "python {input.script:q} --exposure {wildcards.exposure:q} --telemetry {input.telemetry:q}"
         " --readouts {output.readouts:q} --ledger {output.ledger:q} > {log:q} 2>&1"
 
 
@@ -39,7 +39,7 @@ rule assemble_ramp:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     shell:
         "python {input.script:q} --readouts {input.readouts:q} --ramps {output.ramps:q} > {log:q} 2>&1"

@@ -20,8 +20,8 @@ rule calibrate_exposure:
         "../envs/tessella.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=growing(1500),
+        runtime=growing(20),
     params:
         options=section(cfg.calibrate),
         window=json.dumps(vars(cfg.detector_window)),
@@ -54,8 +54,8 @@ rule align_exposures:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(20),
     params:
         options=section(cfg.align),
     shell:

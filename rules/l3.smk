@@ -19,8 +19,8 @@ rule coadd_tile:
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards, threads: threads,
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(2500),
+        runtime=growing(30),
     params:
         options=section(cfg.coadd),
         lattice=lambda wildcards: json.dumps(plan.tiles[wildcards.tile].lattice),

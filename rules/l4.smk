@@ -15,8 +15,8 @@ rule detect_sources:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         options=section(cfg.detect),
     shell:
@@ -42,8 +42,8 @@ rule measure_sources:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         options=section(cfg.measure),
     shell:
@@ -71,8 +71,8 @@ rule join_bands:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=growing(2000),
+        runtime=growing(15),
     shell:
-        "python {input.script:q} --options '{{}}' --segmentation {input.segmentation:q}"
+        "python {input.script:q} --segmentation {input.segmentation:q}"
         " --tables {input.tables:q} --mosaics {input.mosaics:q} --catalog {output.catalog:q} > {log:q} 2>&1"

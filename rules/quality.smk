@@ -31,6 +31,8 @@ rule make_report:
         psfs=sorted({reference_of("epsf", *pair.split()) for pair in plan.selected}),
     output:
         page="<results>/quality/report.html",
+        times_page="<results>/quality/times.html",
+        times="<results>/quality/times.json",
         summary=report("<results>/quality/summary.json", category="Figures"),
         pictures=report(
             expand("<results>/quality/{tile}_colour.png", tile=plan.tiles), category="Pictures"
@@ -46,8 +48,8 @@ rule make_report:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(3000),
+        runtime=growing(20),
     params:
         options=json.dumps(report_options()),
         run=cfg.run,
@@ -61,5 +63,6 @@ rule make_report:
         " --wcs {input.wcs:q} --verdicts {input.verdicts:q} --reference-stars {input.reference_stars:q}"
         " --encircled-energy {input.encircled_energy:q} --psfs {input.psfs:q}"
         " --benchmarks {params.benchmarks:q} --page {output.page:q} --summary {output.summary:q}"
+        " --times-page {output.times_page:q} --times {output.times:q}"
         " --pictures {output.pictures:q} --astrometry {output.astrometry:q} --fluxes {output.fluxes:q}"
         " --pulls {output.pulls:q} --depth {output.depth:q} > {log:q} 2>&1"

@@ -25,8 +25,8 @@ rule make_references:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=growing(1500),
+        runtime=growing(10),
     params:
         options=json.dumps({"pixfrac": cfg.coadd.pixfrac, "window": vars(cfg.detector_window)}),
         useafter=lambda wildcards: useafter_of(wildcards.state),
@@ -51,8 +51,8 @@ rule select_references:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=200,
-        runtime=5,
+        mem_mb=growing(200),
+        runtime=growing(5),
     params:
         reftypes=lambda wildcards: json.dumps(list(plan.selections[wildcards.selection].files)),
     shell:
@@ -74,8 +74,8 @@ rule make_reference_stars:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         options=section(cfg.reference_stars),
     shell:

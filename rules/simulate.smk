@@ -15,8 +15,8 @@ rule make_truth:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         options=json.dumps(scene_options()),
     shell:
@@ -39,8 +39,8 @@ rule simulate_exposure:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         options=section(cfg.expose),
         window=json.dumps(vars(cfg.detector_window)),
@@ -58,6 +58,7 @@ rule packetize_exposure:
         readouts="<results>/simulation/{exposure}_readouts.h5",
     output:
         telemetry="<results>/level0/{exposure}.l0",
+        sidecar="<results>/level0/{exposure}.l0.json",
     log:
         "<logs>/packetize_exposure/{exposure}.log",
     benchmark:
@@ -65,8 +66,8 @@ rule packetize_exposure:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     params:
         options=section(cfg.packetize),
     shell:

@@ -28,8 +28,8 @@ def main(argv=None):
             alignment.n_used,
             alignment.rms_mas,
         )
-        write_stars(stars, image, alignment, measured)
         origin = provenance("align_exposures", args.options, [path, psf, args.reference_stars])
+        write_stars(stars, image, alignment, measured, origin)
         write_wcs(wcs, image, read_meta(path), alignment, origin)
 
 

@@ -16,6 +16,7 @@ def main(argv=None):
         "images*",
         "verdict",
     )
+    from tessella.io.provenance import provenance
     from tessella.io.verdict import write_verdict
     from tessella.models import Window
     from tessella.parallel import each
@@ -27,7 +28,8 @@ def main(argv=None):
         for ramp, selection, image in zip(args.ramps, args.selections, args.images, strict=True)
     ]
     verdicts = each(calibrate_detector, tasks, args.workers)
-    write_verdict(args.verdict, verdicts, args.options["minimum_detectors"])
+    origin = provenance("calibrate_exposure", args.options, [*args.ramps, *args.selections])
+    write_verdict(args.verdict, verdicts, args.options["minimum_detectors"], origin)
 
 
 if __name__ == "__main__":

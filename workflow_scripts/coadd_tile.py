@@ -39,7 +39,8 @@ def main(argv=None):
     if is_first(comm):
         mosaic = finish(lattice, about.optical_element, inputs, levels, bands)
         logging.info("outliers by input: %s", mosaic.meta["outliers"])
-        origin = provenance("coadd_tile", options, [*args.images, *args.wcs])
+        told = {"lattice": args.lattice, "program": args.program, **options}
+        origin = provenance("coadd_tile", told, [*args.images, *args.wcs])
         write_mosaic(
             args.mosaic,
             mosaic,

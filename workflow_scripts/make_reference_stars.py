@@ -6,6 +6,7 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Read the table, give it errors, scatter it by them if it is the truth itself, write it."""
     args = stage_arguments(__doc__, argv, "options", "table", "stars")
+    from tessella.io.provenance import provenance
     from tessella.io.stars import read_gaia_table, write_reference_stars
 
     stars = read_gaia_table(args.table, args.options["epoch"])
@@ -14,7 +15,8 @@ def main(argv=None):
         from tessella.astrometry.motion import scatter_by_errors
 
         stars = scatter_by_errors(stars, seed)
-    write_reference_stars(args.stars, stars)
+    origin = provenance("make_reference_stars", args.options, [args.table])
+    write_reference_stars(args.stars, stars, origin)
 
 
 if __name__ == "__main__":

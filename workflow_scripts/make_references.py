@@ -9,10 +9,12 @@ def main(argv=None):
         __doc__, argv, "options", "state", "detector:str", "useafter:str", "references*"
     )
     from tessella.config import load_state
+    from tessella.io.provenance import provenance
     from tessella.models import Window
     from tessella.run.references import write_references
 
     state = load_state(args.state.parent, args.state.stem)
+    told = {"detector": args.detector, "useafter": args.useafter, **args.options}
     window = Window(**args.options["window"])
     write_references(
         args.references,
@@ -22,6 +24,7 @@ def main(argv=None):
         window,
         args.useafter,
         args.options["pixfrac"],
+        provenance("make_references", told, [args.state]),
     )
 
 

@@ -6,11 +6,10 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Read the Gaia table, draw the scene around it, write the truth."""
     args = stage_arguments(__doc__, argv, "options", "stars", "truth")
-    from astropy.table import Table
     from astropy.time import Time
 
-    from tessella.io.atomic import replacing
-    from tessella.io.stars import read_gaia_photometry, read_gaia_table
+    from tessella.io.provenance import provenance
+    from tessella.io.stars import read_gaia_photometry, read_gaia_table, write_truth
     from tessella.simulate.scene import Field, draw_scene
 
     options = args.options
@@ -21,8 +20,7 @@ def main(argv=None):
         float(Time(options["start_time"]).jyear),
         options["seed"],
     )
-    with replacing(args.truth) as part:
-        Table(scene).write(part, format="ascii.ecsv")
+    write_truth(args.truth, scene, provenance("make_truth", options, [args.stars]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ def main(argv=None):
     )
     from tessella.io.catalog import read_detection, write_band_table
     from tessella.io.level3 import read_mosaic
+    from tessella.io.provenance import provenance
     from tessella.io.references import read_encircled_energy
     from tessella.measurements import measure_band, measure_detection
     from tessella.photometry.band import EncircledEnergy, prepare_band
@@ -24,7 +25,9 @@ def main(argv=None):
     band = prepare_band(mosaic, detection, energy, **args.options)
     columns, seconds = measure_band(band, detected)
     logging.info("%s: %d sources; CPU s %s", element, len(detection.labels), seconds)
-    write_band_table(args.table, element, detection.labels, columns)
+    made_from = [args.mosaic, args.segmentation, args.encircled_energy]
+    origin = provenance("measure_sources", args.options, made_from)
+    write_band_table(args.table, element, detection.labels, columns, origin)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ def main(argv=None):
     """Packetize, damage, write."""
     args = stage_arguments(__doc__, argv, "options", "readouts", "telemetry")
     from tessella.io.level0 import read_readouts, write_level0
+    from tessella.io.provenance import provenance
     from tessella.randomness import generator
     from tessella.telemetry.encode import packetize
     from tessella.telemetry.faults import damage
@@ -16,7 +17,8 @@ def main(argv=None):
     content = read_readouts(args.readouts)
     packets = packetize(content.header, list(content.readouts.values()))
     rng = generator("telemetry faults", seed, *content.header.key.seed)
-    write_level0(args.telemetry, damage(packets, rng, **faults))
+    origin = provenance("packetize_exposure", args.options, [args.readouts])
+    write_level0(args.telemetry, damage(packets, rng, **faults), origin)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ def main(argv=None):
     """Hash the chosen files and write the selection."""
     args = stage_arguments(__doc__, argv, "reftypes:json", "references*", "selection")
     from tessella.io.atomic import replacing
-    from tessella.io.provenance import sha256
+    from tessella.io.provenance import provenance
+    from tessella.io.seals import sha256
 
     files = {
         reftype: {"path": str(path), "sha256": sha256(path)}
         for reftype, path in zip(args.reftypes, args.references, strict=True)
     }
-    with replacing(args.selection) as part:
+    origin = provenance("select_references", {}, args.references)
+    with replacing(args.selection, origin) as part:
         part.write_text(json.dumps({"files": files}, indent=1, sort_keys=True) + "\n")
 
 

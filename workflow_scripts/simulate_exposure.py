@@ -8,10 +8,10 @@ def main(argv=None):
     args = stage_arguments(
         __doc__, argv, "options", "window:json", "exposure:json", "state", "truth", "readouts"
     )
-    from astropy.table import Table
-
     from tessella.config import load_state
     from tessella.io.level0 import write_readouts
+    from tessella.io.provenance import provenance
+    from tessella.io.stars import read_truth
     from tessella.models import ExposureKey, Window
     from tessella.simulate.observation import Conditions, observe
     from tessella.simulate.pointing import planned_header
@@ -19,7 +19,7 @@ def main(argv=None):
     plan = args.exposure
     told = ("optical_element", "ma_table_number", "start_time", "ra", "dec", "pa")
     header = planned_header(ExposureKey(**plan["key"]), *(plan[name] for name in told))
-    truth = Table.read(args.truth, format="ascii.ecsv").as_array()
+    truth = read_truth(args.truth).as_array()
     state = load_state(args.state.parent, args.state.stem)
     conditions = Conditions(
         **{name: value for name, value in args.options.items() if name != "state"}
@@ -29,7 +29,9 @@ def main(argv=None):
         observe(truth, header, detector, window, state, conditions)
         for detector in plan["detectors"]
     ]
-    write_readouts(args.readouts, header, readouts)
+    told = {"window": args.window, "exposure": plan, **args.options}
+    origin = provenance("simulate_exposure", told, [args.state, args.truth])
+    write_readouts(args.readouts, header, readouts, origin)
 
 
 if __name__ == "__main__":

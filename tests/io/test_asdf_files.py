@@ -92,7 +92,7 @@ def test_product_that_does_not_fit_its_schema_is_not_written(tmp_path):
     model = rdm.GainRefModel.create_fake_data()
     model["data"] = "no array"
     with pytest.raises(DataError, match="schema"):
-        save_model(model, tmp_path / "gain.asdf")
+        save_model(model, tmp_path / "gain.asdf", {})
     assert not list(tmp_path.iterdir())
 
 

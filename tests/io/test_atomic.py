@@ -8,13 +8,14 @@ import sys
 
 import pytest
 
+from tessella.errors import DataError
 from tessella.io.atomic import replacing
 
 
 def test_failed_block_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with contextlib.suppress(RuntimeError), replacing(path) as part:
+    with contextlib.suppress(RuntimeError), replacing(path, None) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -22,7 +23,7 @@ def test_failed_block_leaves_what_was_there(tmp_path):
 
 
 def test_folder_is_made_and_the_name_is_kept(tmp_path):
-    with replacing(tmp_path / "new" / "a.asdf") as part:
+    with replacing(tmp_path / "new" / "a.asdf", None) as part:
         assert part.name == "a.asdf"
         assert part.parent.parent == tmp_path / "new"
         part.write_text("whole")
@@ -30,7 +31,7 @@ def test_folder_is_made_and_the_name_is_kept(tmp_path):
 
 
 def test_block_that_writes_nothing_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+    with pytest.raises(DataError, match="ENOENT"), replacing(tmp_path / "a.txt", None):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -39,7 +40,7 @@ def test_killed_writer_leaves_nothing_under_the_final_name(tmp_path):
     path = tmp_path / "a.txt"
     code = (
         "import sys, time\nfrom tessella.io.atomic import replacing\n"
-        "with replacing(sys.argv[1]) as part:\n"
+        "with replacing(sys.argv[1], None) as part:\n"
         "    part.write_text('half')\n    print('writing', flush=True)\n    time.sleep(60)\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)

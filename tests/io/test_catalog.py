@@ -42,7 +42,7 @@ def products(folder, flux: float, elements=("F158", "F106")):
     for mosaic in mosaics:
         columns, _ = measure_band(fields.band(mosaic, detection), detected)
         path = folder / f"{mosaic.optical_element}.parquet"
-        write_band_table(path, mosaic.optical_element, detection.labels, columns)
+        write_band_table(path, mosaic.optical_element, detection.labels, columns, {})
         element, tables[mosaic.optical_element] = read_band_table(path)
         assert element == mosaic.optical_element
     write_catalog(cat, detected, tables, mosaics, PROVENANCE)

@@ -23,7 +23,7 @@ def files(tmp_path):
     for detector in ("WFI02", "WFI03"):
         paths.append(tmp_path / f"{detector}.l0")
         readout = Readout(detector, Window(128, 0, 128, 128), *planes, encoding_offset=4000)
-        write_level0(paths[-1], packetize(HEADER, [readout]))
+        write_level0(paths[-1], packetize(HEADER, [readout]), {})
     return paths
 
 

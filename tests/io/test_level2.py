@@ -133,7 +133,7 @@ def test_measured_stars_come_back(tmp_path, image):
     columns = [np.arange(3.0) + k for k in range(7)]
     columns[4][1] = np.nan
     stars = Stars(*columns, is_good=np.array([True, False, True]))
-    write_stars(tmp_path / "stars.ecsv", image, alignment(image), stars)
+    write_stars(tmp_path / "stars.ecsv", image, alignment(image), stars, {})
     table = read_stars(tmp_path / "stars.ecsv")
     for name, values in vars(stars).items():
         np.testing.assert_array_equal(np.asarray(table[name]), values)
@@ -157,7 +157,7 @@ def test_reference_stars_move_to_the_time_of_the_exposure(tmp_path):
         numbers,
         numbers,
     )
-    write_reference_stars(tmp_path / "stars.ecsv", stars)
+    write_reference_stars(tmp_path / "stars.ecsv", stars, {})
     moved = read_reference_stars(tmp_path / "stars.ecsv", Time(2025.5, format="jyear"))
     # Ten years of 100 and 200 mas.
     np.testing.assert_allclose((moved.dec - stars.dec) * 3600, [1.0, 2.0], atol=1e-5)

@@ -17,11 +17,12 @@ from tessella.io.references import (
     write_maps,
     write_photometry,
 )
+from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict, write_verdict
 from tessella.models import Window
 from tessella.references.make import measure_flat, measure_maps, photometry_row
 
-ABOUT = ("WFI01", "2026-01-01T00:00:00", "test")
+ABOUT = ("WFI01", "2026-01-01T00:00:00", "test", {})
 LARGE = Window(128, 0, 384, 256)
 MAPS = ("mask", "saturation", "linearity", "gain", "readnoise", "dark", "flat")
 
@@ -42,7 +43,14 @@ def written(tmp_path_factory):
     )
     selection = folder / "selection.json"
     selection.write_text(
-        json.dumps({"files": {name: {"path": str(path)} for name, path in paths.items()}})
+        json.dumps(
+            {
+                "files": {
+                    name: {"path": str(path), "sha256": sha256(path)}
+                    for name, path in paths.items()
+                }
+            }
+        )
     )
     return selection, paths, arrays
 
@@ -115,7 +123,7 @@ def verdict(detector, outcome):
 
 
 def test_verdict_counts_outcomes(tmp_path):
-    write_verdict(tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 1)
+    write_verdict(tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 1, {})
     content = json.loads((tmp_path / "v.json").read_text())
     assert content["counts"] == {"ok": 1, "failed": 1}
     assert [entry["detector"] for entry in content["detectors"]] == ["WFI01", "WFI02"]
@@ -123,5 +131,7 @@ def test_verdict_counts_outcomes(tmp_path):
 
 def test_too_few_detectors_are_an_error_with_reasons(tmp_path):
     with pytest.raises(DataError, match="reason of WFI02"):
-        write_verdict(tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 2)
+        write_verdict(
+            tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 2, {}
+        )
     assert not (tmp_path / "v.json").exists()

@@ -5,14 +5,14 @@ import pytest
 from matplotlib.image import imread
 
 from tessella.errors import DataError
-from tessella.io.report import Page, write_page, write_summary
+from tessella.io.report import Page, write_page, write_summary, write_times
 from tessella.io.report_inputs import read_job_times, read_sky
 from tessella.io.report_plots import plot_all, write_colour
 from tessella.io.report_sections import judged
 from tessella.quality.against_truth import FluxSample
 from tessella.quality.samples import SkyApertures
 from tessella.quality.summary import Assessment, Offsets, assess, summarize
-from tessella.quality.timing import JobTime, by_rule
+from tessella.quality.timing import JobTime
 from tessella.randomness import generator
 
 
@@ -35,7 +35,7 @@ def test_page_is_one_file_with_everything_in_it(tmp_path):
         rng.normal(300, 1, (20, 2)), rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
     )
     full = Assessment(found.figures, found.details, {"F158": flux}, offsets, offsets)
-    plots = plot_all(full, sky, *(tmp_path / f"{name}.png" for name in "abcd"))
+    plots = plot_all(full, sky, *(tmp_path / f"{name}.png" for name in "abcd"), {})
     write_colour(
         tmp_path / "sky.png", {name: rng.normal(size=(40, 50)) for name in ("F106", "F129", "F158")}
     )
@@ -46,10 +46,9 @@ def test_page_is_one_file_with_everything_in_it(tmp_path):
         "reason": "x",
         "file": "r_cal.asdf",
     }
-    summary = summarize(found, 12, 34, {"received": 5, "used": 5}, 75.0, None)
-    times = by_rule([JobTime("coadd_tile", 1, 2, 3, 4)])
-    page = Page("demo", [tmp_path / "sky.png"], plots, [verdict], [("r", "aligned")], times)
-    write_page(tmp_path / "report.html", page, summary)
+    summary = summarize(found, 12, 34, {"received": 5, "used": 5}, None)
+    page = Page("demo", [tmp_path / "sky.png"], plots, [verdict], [("r", "aligned")], "t.html")
+    write_page(tmp_path / "report.html", page, summary, {})
     text = (tmp_path / "report.html").read_text()
     assert text.count("data:image/png;base64,") == 5
     for outside in ("http:", "https:", "src='", "<link", "<script"):
@@ -57,11 +56,12 @@ def test_page_is_one_file_with_everything_in_it(tmp_path):
     assert "r1 &lt;b&gt;" in text
     assert "not measured" in text
     assert "Telemetry packets" in text
+    assert 'href="t.html"' in text
 
 
 def test_reports_without_truth_are_drawn(tmp_path):
     found, sky = without_truth()
-    for path, _ in plot_all(found, sky, *(tmp_path / f"{name}.png" for name in "abcd")):
+    for path, _ in plot_all(found, sky, *(tmp_path / f"{name}.png" for name in "abcd"), {}):
         assert imread(path).ndim == 3
 
 
@@ -71,7 +71,7 @@ def test_north_is_up_and_east_is_left(tmp_path):
         planes[name] = generator("test orientation", name).normal(size=(40, 50))
         # A star in the north-east: last rows, last columns of the lattice.
         planes[name][35, 45] += 1000
-    write_colour(tmp_path / "sky.png", planes)
+    write_colour(tmp_path / "sky.png", planes, {})
     picture = imread(tmp_path / "sky.png")[..., :3].sum(axis=-1)
     assert np.unravel_index(picture.argmax(), picture.shape) == (40 - 1 - 35, 50 - 1 - 45)
 
@@ -79,14 +79,14 @@ def test_north_is_up_and_east_is_left(tmp_path):
 def test_same_samples_give_the_same_files(tmp_path):
     found, sky = without_truth()
     for run in ("1", "2"):
-        plot_all(found, sky, *(tmp_path / f"{name}{run}.png" for name in "abcd"))
+        plot_all(found, sky, *(tmp_path / f"{name}{run}.png" for name in "abcd"), {})
     for name in "abcd":
         assert (tmp_path / f"{name}1.png").read_bytes() == (tmp_path / f"{name}2.png").read_bytes()
 
 
 def test_summary_holds_no_nan(tmp_path):
     found, _ = without_truth()
-    write_summary(tmp_path / "summary.json", summarize(found, 1, 0, None, 0.0, None))
+    write_summary(tmp_path / "summary.json", summarize(found, 1, 0, None, None), {})
     content = json.loads((tmp_path / "summary.json").read_text())
     assert content["details"]["gaia_after_mas"] == {
         "value": None,
@@ -124,3 +124,10 @@ def test_benchmarks_are_read_by_rule(tmp_path):
         ("coadd_tile", 2.5, 2.25, 300.0),
         ("make_truth", 0.1, 0.0, 0.0),
     ]
+
+
+def test_what_a_run_cost_stands_on_a_page_and_in_a_table_of_its_own(tmp_path):
+    write_times(tmp_path / "t.html", tmp_path / "t.json", "demo", [JobTime("a <b>", 9, 4, 3, 2)])
+    assert "a &lt;b&gt;" in (tmp_path / "t.html").read_text()
+    rule = {"rule": "a <b>", "n_jobs": 1, "wall_s": 4, "cpu_s": 3, "memory_mb": 2}
+    assert json.loads((tmp_path / "t.json").read_text()) == {"wall_s": 4.0, "rules": [rule]}

@@ -152,7 +152,7 @@ def test_without_truth_figures_are_not_measured_and_never_zero():
     sky = {"F158": SkyApertures(generator("test sky").normal(size=500), np.full(500, 10.0))}
     exposure = exposure_of(truth, np.arange(N) % 2 == 0)
     found = assess(None, sources_of(truth), sky, [exposure], ["F158"])
-    summary = summarize(found, 12, N, None, 1.0, None)
+    summary = summarize(found, 12, N, None, None)
     assert summary["completeness_snr10"] is None
     assert summary["flux_bias"] == {"F158": None}
     assert "packets" not in summary
@@ -167,11 +167,10 @@ def test_summary_has_the_agreed_keys():
     packets = dict.fromkeys(
         ("received", "used", "duplicate", "rejected", "idle", "unknown", "missing_rows"), 0
     )
-    summary = summarize(found, 1, N, packets, 1.0, "truth.ecsv")
+    summary = summarize(found, 1, N, packets, "truth.ecsv")
     agreed = {
         "n_exposures", "n_sources", "completeness_snr10", "purity_snr10", "flux_bias",
         "flux_pull_sd", "sky_pull_sd", "astrometry_rms_mas", "depth_5sigma_abmag", "packets",
-        "wall_s",
     }  # fmt: skip
     assert agreed <= set(summary)
     assert set(summary["purity_snr10"]) == {"value", "n", "interval", "bound", "ok"}

@@ -13,6 +13,7 @@ from tessella.errors import DataError
 from tessella.io.level1 import write_ramp
 from tessella.io.level2 import read_image
 from tessella.io.references import write_maps, write_photometry
+from tessella.io.seals import sha256
 from tessella.recipe import LEVEL2_STEPS, level2_references
 from tessella.run.calibrate import calibrate_detector
 
@@ -21,7 +22,7 @@ from tessella.run.calibrate import calibrate_detector
 def folder(tmp_path_factory, references):
     """References as files, and a selection of them."""
     folder = tmp_path_factory.mktemp("calibrate")
-    about = ("WFI01", "2026-01-01T00:00:00", "test")
+    about = ("WFI01", "2026-01-01T00:00:00", "test", {})
     for name, reference in references.items():
         path = folder / f"{name}.asdf"
         if name == "photom":
@@ -31,7 +32,8 @@ def folder(tmp_path_factory, references):
             write_maps(
                 path, name, reference.arrays, exposures.WINDOW, *about, optical_element=element
             )
-    files = {name: {"path": str(folder / f"{name}.asdf")} for name in level2_references()}
+    paths = {name: folder / f"{name}.asdf" for name in level2_references()}
+    files = {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()}
     (folder / "selection.json").write_text(json.dumps({"files": files}))
     return folder
 

@@ -7,7 +7,7 @@ import roman_datamodels as rdm
 from tessella.errors import DataError
 from tessella.run.references import write_references
 
-STATES = (exposures.STATE, "test", "WFI01", exposures.WINDOW, "2026-01-01T00:00:00", 1.0)
+STATES = (exposures.STATE, "test", "WFI01", exposures.WINDOW, "2026-01-01T00:00:00", 1.0, {})
 
 
 def test_files_are_made_of_the_type_and_filter_in_their_names(tmp_path):

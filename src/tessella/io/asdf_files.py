@@ -12,10 +12,13 @@ from asdf.exceptions import ValidationError
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.seals import run_of, sha256
 
 _BLOCK_MAGIC = b"\xd3BLK"
 #: After magic and header size: flags, compression, allocated, used and data size, checksum.
 _BLOCK_HEADER = struct.Struct(">I4sQQQ16s")
+#: Arrays of up to this many values stand among the metadata.
+_INLINE_VALUES = 512
 #: How the tree names the block that an array stands in.
 _SOURCE = re.compile(rb"ndarray-[\d.]+>?\s*\{?\s*source: (\d+)")
 
@@ -88,17 +91,33 @@ def _count_blocks(file: BinaryIO, path: Path, position: int, size: int) -> int:
 
 
 @contextmanager
-def open_roman(path: str | Path) -> Iterator[Any]:
+def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
     """Open an ASDF file and give what stands under its key ``roman``.
+
+    A product of a run is held against its seal, another file against its own checksums.
+
+    Parameters
+    ----------
+    path : path
+    with_arrays : bool
+        False for whoever reads no arrays: only what stands before them is checked.
 
     Raises
     ------
     DataError
         If the file is not whole, holds no such key, or an array does not agree with its checksum.
+    Broken
+        If it lies in a run and is not what its seal says.
     """
-    check_whole(path)
+    is_sealed = run_of(path) is not None
+    if is_sealed:
+        sha256(path, head_only=not with_arrays)
+    else:
+        check_whole(path)
     try:
-        with asdf.open(path, lazy_load=True, memmap=False, validate_checksums=True) as file:
+        with asdf.open(
+            path, lazy_load=True, memmap=False, validate_checksums=not is_sealed
+        ) as file:
             if "roman" not in file:
                 raise DataError(
                     f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}"
@@ -112,17 +131,30 @@ def open_roman(path: str | Path) -> Iterator[Any]:
         ) from error
 
 
-def save_model(model: Any, path: str | Path) -> None:
-    """Write a roman_datamodels model, which checks it against its schema, under its final name.
+class _OrderedFile(asdf.AsdfFile):
+    """An ASDF file that lists its extensions in order, so that equal content is equal bytes."""
+
+    def _update_extension_history(self, tree: Any, serialization_context: Any) -> None:
+        super()._update_extension_history(tree, serialization_context)
+        tree["history"]["extensions"].sort(key=lambda entry: str(sorted(entry.items())))
+
+
+def save_model(model: Any, path: str | Path, made_by: Mapping[str, Any]) -> None:
+    """Write a roman_datamodels model, which its schema checks, under its final name.
+
+    ``meta.file_date`` is what the model says, not the time of writing: equal content gives
+    equal files.
 
     Raises
     ------
     DataError
         Naming the file and what the schema does not allow.
     """
-    with replacing(path) as part:
+    with replacing(path, made_by) as part, asdf.config_context() as config:
+        config.array_inline_threshold = _INLINE_VALUES
         try:
-            model.save(part)
+            with _OrderedFile({"roman": model._instance}) as file:
+                file.write_to(part, all_array_compression="lz4")
         except ValidationError as error:
             message = str(error).splitlines()[0]
             raise DataError(f"{path}: the product does not fit its schema: {message}") from error

@@ -17,6 +17,7 @@ from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.atomic import replacing
 from tessella.io.catalog_meta import catalog_meta
+from tessella.io.seals import sha256
 from tessella.measurements import BAND_MEASUREMENTS, DETECTION_MEASUREMENTS, failure_columns
 from tessella.models import Lattice, Mosaic
 from tessella.sources.columns import BAND_COLUMNS, DETECTION_COLUMNS, Column
@@ -42,7 +43,7 @@ def write_detection(
     for attribute, array in _DETECTION_ARRAYS.items():
         model[array] = getattr(detection, attribute).astype(np.float32)
     model["detection_noise_correlation"] = detection.noise_correlation.astype(np.float64)
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def read_detection(path: str | Path, lattice: Lattice) -> Detection:
@@ -73,12 +74,16 @@ def read_detection(path: str | Path, lattice: Lattice) -> Detection:
 
 
 def write_band_table(
-    path: str | Path, optical_element: str, labels: np.ndarray, columns: Mapping[str, np.ndarray]
+    path: str | Path,
+    optical_element: str,
+    labels: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write the columns of one band under their official names, ``label`` first."""
     table = _table(_band_columns(), {**columns, "label": labels}, optical_element)
     arrays = {name: pa.array(np.asarray(table[name])) for name in table.colnames}
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         described = pa.table(arrays).replace_schema_metadata({"optical_element": optical_element})
         pq.write_table(described, part, compression=None)
 
@@ -144,7 +149,7 @@ def write_catalog(
     model["meta"] = catalog_meta(mosaics, "cat", Path(path).name, provenance)
     model["meta"]["model_type"] = "MultibandSourceCatalogModel"
     model["source_catalog"] = table
-    _save_parquet(model, Path(path))
+    _save_parquet(model, Path(path), provenance)
 
 
 def read_catalog(path: str | Path) -> rdm.MultibandSourceCatalogModel:
@@ -199,18 +204,24 @@ def _table(columns: Sequence[Column], values: Mapping[str, np.ndarray], element:
     )
 
 
-def _save_parquet(model: Any, path: Path) -> None:
-    with replacing(path) as part:
+def _save_parquet(model: Any, path: Path, made_by: Mapping[str, Any]) -> None:
+    dated = str(model["meta"]["file_date"])
+    with replacing(path, made_by) as part:
         try:
             model.to_parquet(part)
+        except OSError:
+            raise
         except Exception as error:
             message = str(error).splitlines()[0]
             raise DataError(f"{path}: the catalog does not fit its schema: {message}") from error
+        # The model dates it now; equal content shall give equal files.
+        table = pq.read_table(part)
+        metadata = {**table.schema.metadata, f"{_META}file_date".encode(): dated.encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), part, compression=None)
 
 
 def _read_parquet(path: str | Path) -> pa.Table:
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
+    sha256(path)
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

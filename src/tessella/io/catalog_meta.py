@@ -37,7 +37,7 @@ def catalog_meta(
     """
     times = {name: _times(mosaics, name) for name in ("time_first", "time_last", "time_mean")}
     return {
-        **_basic(filename, product_type),
+        **_basic(filename, product_type, max(times["time_last"])),
         "coordinates": {"reference_frame": "ICRS"},
         "coadd_info": {
             "time_first": min(times["time_first"]),
@@ -58,11 +58,11 @@ def catalog_meta(
     }
 
 
-def _basic(filename: str, product_type: str) -> dict[str, Any]:
+def _basic(filename: str, product_type: str, file_date: Time) -> dict[str, Any]:
     return {
         **SOFTWARE,
         "filename": filename,
-        "file_date": Time.now(),
+        "file_date": file_date,
         "model_type": "?",
         "origin": ORIGIN,
         "product_type": product_type,
@@ -114,8 +114,7 @@ def _observation(mosaic: Mosaic) -> dict[str, Any]:
 def _image_meta(mosaic: Mosaic) -> dict[str, Any]:
     first, last, mean = (_times([mosaic], f"time_{name}")[0] for name in ("first", "last", "mean"))
     return {
-        **_basic(_filename(mosaic), "l3"),
-        "file_date": last,
+        **_basic(_filename(mosaic), "l3", last),
         "model_type": "MosaicModel",
         "coordinates": {"reference_frame": "ICRS"},
         "coadd_info": {

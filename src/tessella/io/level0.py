@@ -6,12 +6,14 @@ import mmap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.seals import sha256
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.clock import iso_time, read_time
 from tessella.telemetry.decode import Received
@@ -34,7 +36,7 @@ class ReadoutFile:
     problems: tuple[str, ...] = ()
 
 
-def write_level0(path: str | Path, packets: Iterable[bytes]) -> None:
+def write_level0(path: str | Path, packets: Iterable[bytes], provenance: Mapping[str, Any]) -> None:
     """Write packets one after the other, and beside them the sidecar ``<path>.json``.
 
     The sidecar holds sha256, number of bytes, times of the first and last packet and the
@@ -51,40 +53,31 @@ def write_level0(path: str | Path, packets: Iterable[bytes]) -> None:
         "last_packet": iso_time(times.max()) if len(times) else None,
         "apids": {f"0x{apid:03x}": n for apid, n in zip(apids, n_packets.tolist(), strict=True)},
     }
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         part.write_bytes(data)
-    with replacing(_sidecar_path(path)) as part:
+    with replacing(_sidecar_path(path), provenance) as part:
         part.write_text(json.dumps(sidecar, indent=1) + "\n")
 
 
-def read_level0(path: str | Path, verify: bool = False) -> bytes | mmap.mmap:
-    """Map the packets of a file into memory.
-
-    Parameters
-    ----------
-    path : path
-    verify : bool
-        Compare with the sha256 of the sidecar, which must then exist.
+def read_level0(path: str | Path) -> bytes | mmap.mmap:
+    """Map the packets of a file into memory; a sidecar beside it must agree.
 
     Raises
     ------
     DataError
-        If the file or, where it is asked for, its sidecar is missing or does not agree.
+        If there is no such file, or it is not what its seal or its sidecar says.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such Level 0 file")
+    _verify(path, sha256(path))
     with Path(path).open("rb") as file:
         empty = Path(path).stat().st_size == 0
-        data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if verify:
-        _verify(path, data)
-    return data
+        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def write_readouts(
     path: str | Path,
     header: ExposureHeader,
     readouts: Iterable[Readout],
+    provenance: Mapping[str, Any],
     received: Mapping[str, Received] | None = None,
     problems: Sequence[str] = (),
 ) -> None:
@@ -95,12 +88,14 @@ def write_readouts(
     path : path
     header : ExposureHeader
     readouts : iterable of Readout
+    provenance : mapping
+        How the file is made.
     received : mapping of str to Received, optional
         By detector; absent where the pixels have not been through telemetry.
     problems : sequence of str
         What a user of the exposure must know.
     """
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    with replacing(path, provenance) as part, h5py.File(part, "w") as file:
         file.attrs["header"] = json.dumps(asdict(header))
         file.attrs["problems"] = json.dumps(list(problems))
         for readout in readouts:
@@ -120,6 +115,7 @@ def read_readouts(path: str | Path) -> ReadoutFile:
     DataError
         If there is no such file, or it is damaged or of another kind.
     """
+    sha256(path)
     try:
         with h5py.File(path, "r") as file:
             header = json.loads(file.attrs["header"])
@@ -138,9 +134,9 @@ def read_readouts(path: str | Path) -> ReadoutFile:
         raise DataError(f"{path}: no readable file of readouts ({error}); make it again") from error
 
 
-def write_ledger(path: str | Path, ledger: Ledger) -> None:
+def write_ledger(path: str | Path, ledger: Ledger, provenance: Mapping[str, Any]) -> None:
     """Write a packet ledger as JSON."""
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         part.write_text(json.dumps(asdict(ledger), indent=1) + "\n")
 
 
@@ -152,6 +148,7 @@ def read_ledger(path: str | Path) -> Ledger:
     DataError
         If there is no such file or it is no ledger.
     """
+    sha256(path)
     try:
         values = json.loads(Path(path).read_text())
         apids = {int(apid): n for apid, n in values.pop("apids").items()}
@@ -164,14 +161,16 @@ def _sidecar_path(path: str | Path) -> Path:
     return Path(f"{path}.json")
 
 
-def _verify(path: str | Path, data: bytes | mmap.mmap) -> None:
+def _verify(path: str | Path, found: str) -> None:
+    if not _sidecar_path(path).is_file():
+        return
+    sha256(_sidecar_path(path))
     try:
         expected = json.loads(_sidecar_path(path).read_text())["sha256"]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{_sidecar_path(path)}: no readable sidecar of a Level 0 file ({error})"
         ) from error
-    found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise DataError(
             f"{path}: its sha256 is {found}, its sidecar says {expected}; transfer it again"

@@ -44,7 +44,7 @@ def write_ramp(
     model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
     if ramp.reference_read is not None:
         model.reference_read, model.reference_amp33 = ramp.reference_read, ramp.reference_amp33
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:

@@ -65,7 +65,7 @@ def write_image(
     model.meta["wcs"] = image.wcs
     model.meta["tessella"] = {**provenance, "window": vars(image.window)}
     _set_arrays(model, image, ramp)
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 _CAL_STEPS = (
@@ -165,5 +165,5 @@ def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
 
 def read_meta(path: str | Path) -> dict[str, Any]:
     """Read the metadata of a Level 2 file as plain dictionaries."""
-    with open_roman(path) as roman:
+    with open_roman(path, with_arrays=False) as roman:
         return plain(roman["meta"])

@@ -78,7 +78,7 @@ def write_mosaic(
         model[name] = values if name == "context" else values.astype(np.float32)
     model["exposure_time"] = mosaic.exposure_time.astype(np.float32)
     model["noise_correlation"] = mosaic.noise_correlation.astype(np.float64)
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def tile_wcsinfo(lattice: Lattice) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def read_mosaic(path: str | Path, with_pixels: bool = True) -> Mosaic:
     DataError
         If the file is not whole.
     """
-    with open_roman(path) as roman:
+    with open_roman(path, with_pixels) as roman:
         meta = roman["meta"]
         own = meta["tessella"]
         return Mosaic(

@@ -1,18 +1,33 @@
-"""Where a product comes from: software, options, inputs and references with their hashes."""
+"""Where a product comes from: software, environment, options, inputs and their hashes."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import tessella
+from tessella import environment
+from tessella.io.seals import name_of, sha256
 
 
-def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@cache
+def code_version(package: Path = Path(tessella.__file__).parent) -> str:
+    """Return the hash of all files of the package, as 16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(code_version())
+    16
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()[:16]
 
 
 def provenance(
@@ -25,11 +40,16 @@ def provenance(
     stage : str
         Name of the rule.
     options : mapping
-        Section of the configuration that the stage was given.
+        All values that the stage was given and that the product depends on.
     made_from : iterable of paths
-        Input files; they are named without their folders.
+        Input files; those of a run are named below its folder, others without theirs.
     **more
         Further entries, such as the steps that ran.
+
+    Raises
+    ------
+    DataError
+        If an input is missing, or is not what its seal says.
 
     Examples
     --------
@@ -39,7 +59,9 @@ def provenance(
     return {
         "stage": stage,
         "software": f"tessella {tessella.__version__}",
+        "code": code_version(),
+        "environment": environment.record(),
         "options": json.loads(json.dumps(options)),
-        "made_from": [{"name": Path(path).name, "sha256": sha256(path)} for path in made_from],
+        "made_from": [{"name": name_of(path), "sha256": sha256(path)} for path in made_from],
         **more,
     }

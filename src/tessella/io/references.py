@@ -12,6 +12,7 @@ from astropy.time import Time
 from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import update
+from tessella.io.seals import sha256
 from tessella.models import BORDER, Reference, Window
 from tessella.psf.effective import EffectivePsf
 
@@ -62,6 +63,7 @@ def write_maps(
     detector: str,
     useafter: str,
     description: str,
+    provenance: Mapping[str, Any],
     optical_element: str | None = None,
 ) -> None:
     """Write a reference that is made of maps of pixels; the window they cover is recorded."""
@@ -69,7 +71,7 @@ def write_maps(
     for name, values in arrays.items():
         model[name] = values
     model.meta["tessella"] = {"window": vars(window)}
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def write_photometry(
@@ -78,6 +80,7 @@ def write_photometry(
     detector: str,
     useafter: str,
     description: str,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write the zero points of a detector; effective areas are not known here and are NaN."""
     model = _start("photom", detector, useafter, description, None)
@@ -91,7 +94,7 @@ def write_photometry(
         }
         for element, row in rows.items()
     }
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def write_encircled_energy(
@@ -101,6 +104,7 @@ def write_encircled_energy(
     detector: str,
     useafter: str,
     description: str,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write the encircled energies of point sources, by filter, as an `apcorr` reference."""
     model = _start("apcorr", detector, useafter, description, None)
@@ -114,7 +118,7 @@ def write_encircled_energy(
         }
         for element, values in fractions.items()
     }
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def write_effective_psf(
@@ -127,6 +131,7 @@ def write_effective_psf(
     optical_element: str,
     useafter: str,
     description: str,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write an effective point-spread function of one position as an `epsf` reference.
 
@@ -153,7 +158,7 @@ def write_effective_psf(
         },
     )
     model["psf"] = stamp.astype(np.float32)[None, None, None]
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def read_effective_psf(path: str | Path) -> EffectivePsf:
@@ -201,6 +206,7 @@ def read_references(
     DataError
         If the selection has no file of a type, or a file does not cover the window.
     """
+    sha256(selection)
     files = json.loads(Path(selection).read_text())["files"]
     chosen = {}
     for reftype in reftypes:
@@ -208,8 +214,21 @@ def read_references(
             raise DataError(
                 f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}"
             )
-        chosen[reftype] = _read_reference(Path(files[reftype]["path"]), reftype, window)
+        path = Path(files[reftype]["path"])
+        if sha256(path) != files[reftype]["sha256"]:
+            raise DataError(
+                f"{path}: it is not the file that {selection} chose: its SHA-256 is "
+                f"{sha256(path)[:12]}..., not {files[reftype]['sha256'][:12]}...; select again"
+            )
+        chosen[reftype] = _read_reference(path, reftype, window)
     return chosen
+
+
+def referred(selection: str | Path) -> list[Path]:
+    """Return the files that a selection names, sorted by type."""
+    sha256(selection)
+    files = json.loads(Path(selection).read_text())["files"]
+    return [Path(files[reftype]["path"]) for reftype in sorted(files)]
 
 
 def _read_reference(path: Path, reftype: str, window: Window) -> Reference:

@@ -1,4 +1,4 @@
-"""The report: `summary.json`, and one self-contained HTML page."""
+"""The report: `summary.json`, a self-contained HTML page, and another on what it all cost."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from tessella.io import report_sections as sections
 from tessella.io.atomic import replacing
-from tessella.quality.timing import RuleTime
+from tessella.quality.timing import JobTime, busy_seconds, by_rule
 
 _STYLE = """
 :root{--ink:#1b2330;--soft:#667085;--line:#e4e7ec;--good:#18794e;--bad:#c0362c;--blue:#1f6feb}
@@ -49,16 +49,21 @@ class Page:
     verdicts: Sequence[Mapping[str, str]]
     #: Detector image and status of its alignment.
     alignments: Sequence[tuple[str, str]]
-    times: Sequence[RuleTime]
+    #: Name of the page beside it that says what the run cost.
+    times: str
 
 
-def write_summary(path: str | Path, summary: Mapping[str, Any]) -> None:
+def write_summary(
+    path: str | Path, summary: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> None:
     """Write the figures as JSON; what was not measured is null, and nothing is NaN."""
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         part.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
 
 
-def write_page(path: str | Path, page: Page, summary: Mapping[str, Any]) -> None:
+def write_page(
+    path: str | Path, page: Page, summary: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> None:
     """Write the report as one HTML file that needs no other."""
     body = "\n".join(
         [
@@ -75,18 +80,36 @@ def write_page(path: str | Path, page: Page, summary: Mapping[str, Any]) -> None
             *(_plot(plot, caption) for plot, caption in page.plots),
             sections.packets(summary.get("packets")),
             sections.verdicts(page.verdicts, page.alignments),
-            sections.times(page.times, summary["wall_s"]),
             sections.notes(summary["notes"]),
+            f'<p><a href="{escape(page.times)}">What each stage cost</a></p>',
         ]
     )
-    document = (
+    with replacing(path, provenance) as part:
+        part.write_text(_document(f"{page.run}: quality", body))
+
+
+def write_times(page: str | Path, table: str | Path, run: str, jobs: Sequence[JobTime]) -> None:
+    """Write what a run cost as an HTML page and as JSON.
+
+    They differ from run to run, so that they are no products: nothing is made from them, and
+    they have no seals.
+    """
+    wall_s, rules = busy_seconds(list(jobs)), by_rule(list(jobs))
+    with replacing(page, None) as part:
+        body = f"<h1>{escape(run)}</h1>\n{sections.times(rules, wall_s)}"
+        part.write_text(_document(f"{run}: times", body))
+    with replacing(table, None) as part:
+        content = {"wall_s": round(wall_s, 2), "rules": [rule._asdict() for rule in rules]}
+        part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _document(title: str, body: str) -> str:
+    return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(page.run)}: quality</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
-    with replacing(path) as part:
-        part.write_text(document)
 
 
 def _plot(path: Path, caption: str) -> str:

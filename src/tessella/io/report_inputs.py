@@ -1,7 +1,6 @@
 """What the report reads of a run: samples for the figures, packets, verdicts, times of jobs."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from tessella.io.catalog import read_catalog, read_detection
 from tessella.io.level0 import read_ledger
 from tessella.io.level3 import read_mosaic
 from tessella.io.references import read_effective_psf, read_encircled_energy
+from tessella.io.seals import sha256
 from tessella.io.stars import read_reference_stars, read_stars
+from tessella.io.verdict import read_verdict
 from tessella.photometry.band import EncircledEnergy, prepare_band
 from tessella.quality.colour import binned
 from tessella.quality.prediction import deepest_aperture, saturation_flux
@@ -60,6 +61,7 @@ def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: no such truth table; correct 'report.truth', or set it to null")
+    sha256(path)
     table = Table.read(path, format="ascii.ecsv")
     needed = (*_TRUTH_COLUMNS, *elements)
     missing = [name for name in needed if name not in table.colnames]
@@ -195,7 +197,7 @@ def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[
 
     Reference stars without a measured motion are left out.
     """
-    with open_roman(wcs) as roman:
+    with open_roman(wcs, with_arrays=False) as roman:
         meta = roman["meta"]
         start, status = meta["exposure"]["start_time"], str(meta["wcs_fit_results"]["status"])
         element = str(meta["instrument"]["optical_element"])
@@ -236,7 +238,7 @@ def read_verdicts(paths: Iterable[Path]) -> list[dict[str, str]]:
     return [
         {"exposure": path.name.removesuffix("_verdict.json"), **row}
         for path in paths
-        for row in json.loads(path.read_text())["detectors"]
+        for row in read_verdict(path)
     ]
 
 

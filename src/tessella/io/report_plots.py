@@ -54,19 +54,23 @@ def by_wavelength(elements: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _figure(path: str | Path, columns: int, width: float, height: float) -> Iterator[np.ndarray]:
+def _figure(
+    path: str | Path, provenance: Mapping[str, Any], columns: int, width: float, height: float
+) -> Iterator[np.ndarray]:
     """Give the axes of one row of panels and write the figure when they are drawn."""
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
         try:
             yield axes[0]
-            with replacing(path) as part:
+            with replacing(path, provenance) as part:
                 figure.savefig(part, format="png", metadata=_METADATA)
         finally:
             plt.close(figure)
 
 
-def write_colour(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
+def write_colour(
+    path: str | Path, pictures: Mapping[str, np.ndarray], provenance: Mapping[str, Any]
+) -> None:
     """Write a colour picture of a tile, the reddest filter red, north up and east left.
 
     Parameters
@@ -82,7 +86,7 @@ def write_colour(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
         green = (red + blue) / 2
     picture = _cropped(colour_picture(red, green, blue))
     # The lattice has east to the right and north up; files have their first row at the top.
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         plt.imsave(part, picture[::-1, ::-1], format="png", metadata=_METADATA)
 
 
@@ -100,12 +104,13 @@ def plot_all(
     fluxes: Path,
     pulls: Path,
     depth: Path,
+    provenance: Mapping[str, Any],
 ) -> list[tuple[Path, str]]:
     """Write all plots to the paths given; return the paths with captions."""
-    plot_astrometry(astrometry, found.reference_offsets, found.true_offsets)
-    plot_fluxes(fluxes, found.fluxes)
-    plot_pulls(pulls, found.fluxes, sky)
-    plot_depth(depth, sky)
+    plot_astrometry(astrometry, provenance, found.reference_offsets, found.true_offsets)
+    plot_fluxes(fluxes, provenance, found.fluxes)
+    plot_pulls(pulls, provenance, found.fluxes, sky)
+    plot_depth(depth, provenance, sky)
     return [
         (astrometry, "Positions"),
         (fluxes, "Fluxes against truth"),
@@ -114,9 +119,11 @@ def plot_all(
     ]
 
 
-def plot_astrometry(path: str | Path, references: Offsets, truth: Offsets | None) -> None:
+def plot_astrometry(
+    path: str | Path, provenance: Mapping[str, Any], references: Offsets, truth: Offsets | None
+) -> None:
     """Plot offsets of positions from the reference stars, and from the truth where there is one."""
-    with _figure(path, 3 if truth else 1, 10.5 if truth else 4.0, 4.2) as axes:
+    with _figure(path, provenance, 3 if truth else 1, 10.5 if truth else 4.0, 4.2) as axes:
         _offsets(axes[0], references.before, references.after, "Stars of the alignment, from Gaia")
         if truth:
             _offsets(axes[1], truth.before, truth.after, "Other stars of exposures, from truth")
@@ -146,10 +153,13 @@ def _offsets(axis: plt.Axes, before: np.ndarray | None, after: np.ndarray, title
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, handletextpad=0.1)
 
 
-def plot_fluxes(path: str | Path, samples: Mapping[str, FluxSample]) -> None:
+def plot_fluxes(
+    path: str | Path, provenance: Mapping[str, Any], samples: Mapping[str, FluxSample]
+) -> None:
     """Plot deviations of fluxes from the truth against magnitude, with medians."""
     order = by_wavelength(list(samples))
-    with _figure(path, max(len(order), 1), max(3.5 * len(order), 4.0), 3.3) as axes:
+    width = max(3.5 * len(order), 4.0)
+    with _figure(path, provenance, max(len(order), 1), width, 3.3) as axes:
         for axis, element in zip(axes, order, strict=False):
             _flux_panel(axis, samples[element], element)
         if not order:
@@ -172,11 +182,14 @@ def _flux_panel(axis: plt.Axes, sample: FluxSample, element: str) -> None:
 
 
 def plot_pulls(
-    path: str | Path, samples: Mapping[str, FluxSample], sky: Mapping[str, SkyApertures]
+    path: str | Path,
+    provenance: Mapping[str, Any],
+    samples: Mapping[str, FluxSample],
+    sky: Mapping[str, SkyApertures],
 ) -> None:
     """Plot deviations over their errors, of stars and of empty sky."""
     order = by_wavelength(list(sky))
-    with _figure(path, len(order), max(3.5 * len(order), 4.0), 3.0) as axes:
+    with _figure(path, provenance, len(order), max(3.5 * len(order), 4.0), 3.0) as axes:
         for axis, element in zip(axes, order, strict=True):
             edges, x = np.linspace(-5, 5, 41), np.linspace(-5, 5, 201)
             axis.hist(sky[element].pulls, edges, density=True, color=_BARS, label="empty sky")
@@ -198,11 +211,13 @@ def plot_pulls(
             axis.legend(fontsize=7)
 
 
-def plot_depth(path: str | Path, sky: Mapping[str, SkyApertures]) -> None:
+def plot_depth(
+    path: str | Path, provenance: Mapping[str, Any], sky: Mapping[str, SkyApertures]
+) -> None:
     """Plot the magnitude that stands out by 5 sigma at the places of the sky apertures."""
     order = by_wavelength(list(sky))
     colours = plt.get_cmap("turbo")(np.linspace(0.15, 0.85, max(len(order), 1)))
-    with _figure(path, 1, 5.5, 3.0) as axes:
+    with _figure(path, provenance, 1, 5.5, 3.0) as axes:
         for element, colour in zip(order, colours, strict=False):
             depth = depth_abmag(sky[element].errors)
             depth = depth[np.isfinite(depth)]

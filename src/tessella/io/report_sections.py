@@ -59,7 +59,6 @@ def cards(summary: Mapping[str, Any]) -> str:
     shown = {"exposures": str(summary["n_exposures"]), "sources": f"{summary['n_sources']:,}"}
     for element, figure in summary["depth_5sigma_abmag"].items():
         shown[f"depth {element} [AB]"] = _value(figure, "mag")
-    shown["processing"] = duration(summary["wall_s"])
     inner = "".join(
         f"<div class=card><b>{value}</b><span>{escape(name)}</span></div>"
         for name, value in shown.items()
@@ -176,7 +175,7 @@ def verdicts(found: Sequence[Mapping[str, str]], alignments: Sequence[tuple[str,
 
 
 def times(rules: Sequence[RuleTime], wall_s: float) -> str:
-    """Show what each rule cost."""
+    """Show what each rule cost, and during how long at least one job ran."""
     longest = max((row.cpu_s for row in rules), default=0.0) or 1.0
     rows = [
         [

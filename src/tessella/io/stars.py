@@ -1,6 +1,8 @@
 """Tables of stars: those that exposures are aligned with, and those measured in them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -11,6 +13,7 @@ from tessella.astrometry.motion import Positions, StarCatalogue, gaia_dr2_errors
 from tessella.astrometry.wcs import detector_to_sky
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.seals import sha256
 from tessella.models import Image
 from tessella.psf.fit import Stars
 
@@ -49,15 +52,18 @@ def read_gaia_table(path: str | Path, epoch: float) -> StarCatalogue:
     )
 
 
-def write_reference_stars(path: str | Path, stars: StarCatalogue) -> None:
+def write_reference_stars(
+    path: str | Path, stars: StarCatalogue, provenance: Mapping[str, Any]
+) -> None:
     """Write reference stars at their own epoch."""
     table = Table({name: getattr(stars, name) for name in _COLUMNS}, meta={"epoch": stars.epoch})
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         table.write(part, format="ascii.ecsv")
 
 
 def read_reference_stars(path: str | Path, time: Time) -> Positions:
     """Read reference stars and move them to the time of an exposure."""
+    sha256(path)
     table = Table.read(path, format="ascii.ecsv")
     stars = StarCatalogue(
         float(table.meta["epoch"]), *(np.asarray(table[name], float) for name in _COLUMNS)
@@ -65,7 +71,25 @@ def read_reference_stars(path: str | Path, time: Time) -> Positions:
     return move_to_epoch(stars, float(time.jyear), _UNMEASURED_MOTION)
 
 
-def write_stars(path: str | Path, image: Image, alignment: Alignment, stars: Stars) -> None:
+def write_truth(path: str | Path, scene: Any, provenance: Mapping[str, Any]) -> None:
+    """Write the sources of a simulated sky: a structured array, or columns by name."""
+    with replacing(path, provenance) as part:
+        Table(scene).write(part, format="ascii.ecsv")
+
+
+def read_truth(path: str | Path) -> Table:
+    """Read what `write_truth` wrote."""
+    sha256(path)
+    return Table.read(path, format="ascii.ecsv")
+
+
+def write_stars(
+    path: str | Path,
+    image: Image,
+    alignment: Alignment,
+    stars: Stars,
+    provenance: Mapping[str, Any],
+) -> None:
     """Write the measured stars of an image, placed by the pointing and by the final WCS."""
     x, y = stars.x + image.window.x, stars.y + image.window.y
     before = detector_to_sky(image.attitude, image.detector, x, y)
@@ -82,7 +106,7 @@ def write_stars(path: str | Path, image: Image, alignment: Alignment, stars: Sta
             "is_used": used,
         }
     )
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         table.write(part, format="ascii.ecsv")
 
 
@@ -96,6 +120,7 @@ def read_stars(path: str | Path) -> Table:
         (``ra_pointing``, ``dec_pointing``) and by the final WCS (``ra``, ``dec``), and
         ``is_used`` for the stars that took part in the alignment.
     """
+    sha256(path)
     return Table.read(path, format="ascii.ecsv")
 
 

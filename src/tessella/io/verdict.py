@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.seals import sha256
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,12 @@ class Verdict:
     sha256: str
 
 
-def write_verdict(path: str | Path, verdicts: Sequence[Verdict], minimum_detectors: int) -> None:
+def write_verdict(
+    path: str | Path,
+    verdicts: Sequence[Verdict],
+    minimum_detectors: int,
+    provenance: Mapping[str, Any],
+) -> None:
     """Write the verdicts of an exposure.
 
     Raises
@@ -38,5 +45,11 @@ def write_verdict(path: str | Path, verdicts: Sequence[Verdict], minimum_detecto
         )
     counts = Counter(verdict.outcome for verdict in verdicts)
     content = {"counts": dict(counts), "detectors": [asdict(verdict) for verdict in verdicts]}
-    with replacing(path) as part:
+    with replacing(path, provenance) as part:
         part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_verdict(path: str | Path) -> list[dict[str, str]]:
+    """Read the verdicts of an exposure, one dictionary a detector, as `Verdict` has them."""
+    sha256(path)
+    return list(json.loads(Path(path).read_text())["detectors"])

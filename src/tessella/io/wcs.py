@@ -59,7 +59,7 @@ def write_wcs(
     final.name = "FIT-LVL2-GAIA" if alignment.is_aligned else "POINTING"
     model["wcs_l2"] = final
     model["wcs_l1"] = build_gwcs(alignment.attitude, image.detector, image.window, BORDER)
-    save_model(model, path)
+    save_model(model, path, provenance)
 
 
 def read_wcs(path: str | Path) -> tuple[WCS, dict[str, Any]]:

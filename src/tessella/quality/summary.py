@@ -39,8 +39,6 @@ NOTES = {
     "astrometry_rms_mas": "rms per axis of final catalogue positions: isolated unsaturated "
     "stars of S/N > 50 that took part in no alignment; before and "
     "after: the same in single exposures, S/N of one exposure",
-    "wall_s": "time during which at least one job ran, from the benchmark files; "
-    "pauses between runs do not count",
 }
 
 
@@ -164,7 +162,6 @@ def summarize(
     n_exposures: int,
     n_sources: int,
     packets: Mapping[str, int] | None,
-    wall_s: float,
     truth: str | None,
 ) -> dict[str, Any]:
     """Return the content of `summary.json`; `packets` is None where no telemetry was read."""
@@ -172,7 +169,6 @@ def summarize(
     summary |= plain(assessment.figures)
     if packets is not None:
         summary["packets"] = dict(packets)
-    summary["wall_s"] = round(wall_s, 2)
     summary["truth"] = truth
     summary["details"] = plain(assessment.details)
     summary["notes"] = NOTES

@@ -9,8 +9,9 @@ import numpy as np
 from tessella import flags
 from tessella.io.level1 import lost_fraction, read_ramp
 from tessella.io.level2 import write_image
-from tessella.io.provenance import provenance, sha256
-from tessella.io.references import read_references
+from tessella.io.provenance import provenance
+from tessella.io.references import read_references, referred
+from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict
 from tessella.models import Image, Ramp, Window
 from tessella.recipe import LEVEL2_STEPS, Step, apply, initialize_quality, level2_references
@@ -49,8 +50,8 @@ def calibrate_detector(
     status = {step.status: "COMPLETE" if step in ran else "SKIPPED" for step in LEVEL2_STEPS}
     origin = provenance(
         "calibrate_exposure",
-        options,
-        [ramp_path, selection],
+        {"window": vars(window), **options},
+        [ramp_path, selection, *referred(selection)],
         steps=[step.name for step in ran],
     )
     used = {reftype: reference.filename for reftype, reference in references.items()}

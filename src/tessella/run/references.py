@@ -1,8 +1,9 @@
 """The references of one detector in one state, made and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from galsim import GSObject
@@ -35,6 +36,7 @@ def write_references(
     window: Window,
     useafter: str,
     pixfrac: float,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Make and write the references that the paths name.
 
@@ -53,6 +55,8 @@ def write_references(
         Date from which they hold.
     pixfrac : float
         Drop of the coadds that the encircled energies are for.
+    provenance : mapping
+        How they are made.
 
     Raises
     ------
@@ -61,7 +65,8 @@ def write_references(
     """
     maps = draw_maps(state, detector, window)
     measured = measure_maps(state, maps, detector)
-    about = (detector, useafter, f"made by tessella from the detector state '{state_name}'")
+    description = f"made by tessella from the detector state '{state_name}'"
+    about = (detector, useafter, description, provenance)
     center = _center(window)
     optics = partial(_optics, state, detector, center)
     kernel = np.array(state.ipc_kernel)
