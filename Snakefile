@@ -12,13 +12,20 @@ min_version("9.20")
 configfile: f"{workflow.basedir}/config/default.yaml"
 
 
-from tessella import errors
+from tessella import environment, errors
 from tessella.config import load, section
+from tessella.io.seals import start_run
 from tessella.plan.build import check_inputs, find_file, load_plan
+from tessella.run import claims
 
 BASE = Path(workflow.basedir)
 try:
     cfg = load(config, [BASE / "config/default.yaml", *workflow.overwrite_configfiles])
+    environment.check_host(cfg.environment.cpu_level)
+    asked = None
+    if workflow.is_main_process:
+        asked = claims.asked_of_snakemake(sys.argv[1:], f"{cfg.results}/{cfg.run}")
+        claims.refuse_second(".", asked)
     plan = load_plan(cfg, BASE)
     check_inputs(cfg, plan, BASE)
 except (errors.ConfigError, errors.DataError) as error:
@@ -29,9 +36,9 @@ os.environ.update(
     PATH=os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path())),
     # Progress is recorded beside the results.
     TESSELLA_RESULTS=f"{cfg.results}/{cfg.run}",
-    # One thread a process: results must not depend on how a library splits a sum.
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 )
+# What bits depend on, said in every job's shell: Snakemake sets the threads of libraries there.
+shell.prefix(environment.exports(cfg.environment.cpu_level))
 
 
 pathvars:
@@ -49,6 +56,7 @@ rule all:
     input:
         products(),
         "<results>/quality/report.html",
+        "<results>/manifest.json",
 
 
 include: "rules/references.smk"
@@ -58,6 +66,16 @@ include: "rules/l2.smk"
 include: "rules/l3.smk"
 include: "rules/l4.smk"
 include: "rules/quality.smk"
+include: "rules/manifest.smk"
+
+
+onstart:
+    writes = [str(file) for job in workflow.dag.needrun_jobs() for file in job.output]
+    try:
+        claims.take(".", asked, writes)
+        start_run(f"{cfg.results}/{cfg.run}")
+    except errors.DataError as error:
+        sys.exit(f"ERROR: {error}")
 
 
 onsuccess:

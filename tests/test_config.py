@@ -73,6 +73,7 @@ def test_fault_of_the_command_line_is_not_laid_on_a_file(tmp_path):
         ({"coadd__pixfrac": -1.0}, "'coadd.pixfrac' is -1.0"),
         ({"measure__background_box_pixels": 0}, "greater than or equal to 8"),
         ({"source": "simulation"}, "did you mean 'simulate'?"),
+        ({"environment__cpu_level": "x86-64-v5"}, "did you mean 'x86-64-v"),
         ({"detectors": ["WFI19"]}, "unknown detector 'WFI19'"),
         ({"run": "a/b"}, "'run' is 'a/b'"),
         ({"calibrate__skip": ["linaerity"]}, "did you mean 'linearity'?"),

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tessella.detector.state import DetectorState
+from tessella.environment import CpuLevel
 from tessella.errors import ConfigError
 from tessella.instrument.siaf import DETECTORS
 from tessella.models import Window
@@ -30,6 +31,14 @@ class Section(BaseModel):
     """A closed, frozen part of the configuration: no unknown key, no default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Environment(Section):
+    """What every job runs in, whatever the host: docs/reproducibility.md."""
+
+    #: Features of the CPU that libraries may use; hosts of a level agree to the last bit.
+    #: native takes all that the host has.
+    cpu_level: CpuLevel
 
 
 class WindowConfig(Section):
@@ -202,6 +211,7 @@ class Config(Section):
     detectors: Annotated[tuple[str, ...], Field(min_length=1)]
     #: null reads whole detectors.
     window: WindowConfig | None
+    environment: Environment
     references: References
     reference_stars: ReferenceStars
     scene: Scene

@@ -4,6 +4,7 @@ Libraries choose their machine code by the CPU they find. A *CPU level* (a micro
 of the x86-64 psABI) has them all choose what every CPU of that level can run, so that hosts agree.
 """
 
+import copy
 import ctypes
 import os
 import platform
@@ -13,9 +14,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from tessella.errors import ConfigError
 
@@ -127,7 +128,6 @@ def check_host(cpu_level: str, cpuinfo: str | Path = "/proc/cpuinfo") -> None:
         )
 
 
-@cache
 def record() -> dict[str, Any]:
     """Return what is in effect in this process, for the provenance.
 
@@ -142,6 +142,11 @@ def record() -> dict[str, Any]:
     >>> sorted(record())
     ['cpu_level', 'in_effect', 'libc', 'packages', 'python', 'threads']
     """
+    return copy.deepcopy(_record())
+
+
+@cache
+def _record() -> dict[str, Any]:
     seen, threads = _in_effect()
     return {
         "cpu_level": _level(_at_start(), seen, threads),
@@ -174,8 +179,7 @@ def _at_start() -> dict[str, str]:
 
 def _in_effect() -> tuple[dict[str, str], int]:
     """Return what numpy, OpenBLAS and numba use here, and how many threads OpenBLAS has."""
-    from numpy._core import _multiarray_umath as umath
-
+    umath = import_module("numpy._core._multiarray_umath")
     features: Mapping[str, bool] = umath.__cpu_features__
     enabled = [name for name in umath.__cpu_dispatch__ if features[name]]
     blas = [_openblas(library) for library in _loaded("openblas")]
@@ -216,6 +220,3 @@ def _openblas(library: Path) -> tuple[str, int]:
             core.restype = ctypes.c_char_p
             return core().decode(), getattr(loaded, f"{start}openblas_get_num_threads{end}")()
     return "unknown", 0
-
-
-assert {*_LEVELS, NATIVE} == {*get_args(CpuLevel)}

@@ -101,6 +101,7 @@ def test_readouts_after_telemetry_keep_masks_and_problems(tmp_path, packets):
         tmp_path / "r.h5",
         replace(exposure.header, ra_v1=np.nan),
         exposure.readouts.values(),
+        {},
         exposure.received,
         ["no attitude was received"],
     )

@@ -36,9 +36,8 @@ def test_page_is_one_file_with_everything_in_it(tmp_path):
     )
     full = Assessment(found.figures, found.details, {"F158": flux}, offsets, offsets)
     plots = plot_all(full, sky, *(tmp_path / f"{name}.png" for name in "abcd"), {})
-    write_colour(
-        tmp_path / "sky.png", {name: rng.normal(size=(40, 50)) for name in ("F106", "F129", "F158")}
-    )
+    planes = {name: rng.normal(size=(40, 50)) for name in ("F106", "F129", "F158")}
+    write_colour(tmp_path / "sky.png", planes, {})
     verdict = {
         "exposure": "r1 <b>",
         "detector": "WFI01",
