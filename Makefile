@@ -1,5 +1,6 @@
 # make demo   a simulated tile, end to end, in a few minutes
 # make test   all tests
+# make test-slurm   the same on a throw-away Slurm cluster, and its faults; needs slurm-wlm and munge
 # make check  style, layers, types
 # make clean  remove products and caches; .venv stays
 # Needs Python 3.11 to 3.13 with venv; uses uv where it is there.
@@ -7,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo resume test check bench-stages clean
+.PHONY: demo resume test test-slurm check bench-stages clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -15,6 +16,13 @@ demo resume: .venv/ready
 
 test: .venv/ready
 	@$(BIN)/python -m pytest
+
+test-slurm: .venv/ready
+	@PATH="$$PATH:/usr/sbin:/sbin"; for program in slurmctld slurmd munged sbatch; do \
+	  command -v $$program > /dev/null || { \
+	    echo "make test-slurm: no $$program; install Slurm and munge (Debian: slurm-wlm munge)" >&2; \
+	    exit 1; }; done
+	@$(BIN)/python -m pytest -m slurm tests/slurm
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Small exposures that tests of all folders share."""
 
 import exposures
+import finished_run
 import pytest
 
 
@@ -26,3 +27,11 @@ def references(state, maps):
 def ramp(state, maps):
     """A Level 1 exposure of sky and stars; its arrays cannot be written to."""
     return exposures.make_ramp(state, maps)
+
+
+@pytest.fixture(scope="session")
+def minimal_run(tmp_path_factory):
+    """Working directory of a finished run of config/minimal.yaml; its files stay as they are."""
+    folder = tmp_path_factory.mktemp("whole run")
+    finished_run.make_run(folder)
+    return folder

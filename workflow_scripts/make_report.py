@@ -19,6 +19,12 @@ def main(argv=None):
     from tessella.quality.samples import join_samples
     from tessella.quality.summary import assess, summarize
 
+    made_from = [
+        *args.catalogs, *args.segmentations, *args.mosaics, *args.stars, *args.wcs,
+        *args.verdicts, *args.ledgers, *args.psfs, args.reference_stars, args.encircled_energy,
+        *([args.truth] if args.truth else []),
+    ]  # fmt: skip
+    origin = provenance("make_report", {"run": args.run, **args.options}, made_from)
     tiles = inputs.read_tiles(
         args.catalogs, args.segmentations, args.mosaics,
         args.encircled_energy, args.psfs, args.truth, args.options,
@@ -31,12 +37,6 @@ def main(argv=None):
     found = assess(truth, sources, sky, exposures, elements)
     counts = len(args.verdicts), len(sources.ra)
     summary = summarize(found, *counts, packets, args.truth)
-    made_from = [
-        *args.catalogs, *args.segmentations, *args.mosaics, *args.stars, *args.wcs,
-        *args.verdicts, *args.ledgers, *args.psfs, args.reference_stars, args.encircled_energy,
-        *([args.truth] if args.truth else []),
-    ]  # fmt: skip
-    origin = provenance("make_report", {"run": args.run, **args.options}, made_from)
     write_summary(args.summary, summary, origin)
     for picture, tile in zip(args.pictures, tiles, strict=True):
         write_colour(picture, tile.pictures, origin)

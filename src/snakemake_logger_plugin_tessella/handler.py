@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_tessella import lines
 from tessella.run.progress import Job, Progress, write_record
+from tessella.run.slurm_jobs import how_it_ended
 
 #: A log record with the attributes that Snakemake attaches to its events.
 _Record = Any
@@ -22,6 +24,8 @@ RESULTS_VARIABLE = "TESSELLA_RESULTS"
 
 #: What Snakemake counts among its jobs although no stage works: the sum, and the target rule.
 _NO_STAGES = ("total", "all")
+
+_RESTART = re.compile(r"Trying to restart job (\d+)")
 
 #: The record is written at most this often while jobs end well [s].
 _RECORD_INTERVAL = 5.0
@@ -44,6 +48,7 @@ class LogHandler(LogHandlerBase):
         self.cores: int | None = None
         self.bar: Any = None
         self.recorded = 0.0
+        self.results: Path | None = None
         self._on: dict[Any, Callable[[_Record], None]] = {
             LogEvent.RULEGRAPH: self._rulegraph,
             LogEvent.RESOURCES_INFO: self._resources,
@@ -113,13 +118,20 @@ class LogHandler(LogHandlerBase):
         self._move()
 
     def _job_error(self, record: _Record) -> None:
-        jobid = record.jobid
-        started = self.progress.running.get(jobid, _job_of(record))
-        failure = self.progress.fail(jobid, started)
+        started = self.progress.running.get(record.jobid, _job_of(record))
+        slurm_log = _slurm_log(record)
+        killed = how_it_ended(str(getattr(record, "rule_msg", None) or ""), slurm_log)
+        failure = self.progress.fail(record.jobid, started, killed, slurm_log)
         for line in lines.failed(failure, record.created):
             self._say(line)
         self._keep()
         self._move()
+
+    def _restart(self, jobid: int, when: float) -> None:
+        failure = self.progress.retry(jobid)
+        if failure is not None:
+            self._say(lines.retried(failure, when))
+            self._keep()
 
     def _shell_command(self, record: _Record) -> None:
         if self.common_settings.printshellcmds:
@@ -130,6 +142,10 @@ class LogHandler(LogHandlerBase):
         text = "" if text == "None" else text
         if "Directory cannot be locked" in text:
             text = lines.LOCKED
+        restart = _RESTART.match(text)
+        if restart:
+            self._restart(int(restart[1]), record.created)
+            return
         if text.startswith("Exiting because"):
             self._stop_bar()
             self._keep()
@@ -141,14 +157,20 @@ class LogHandler(LogHandlerBase):
     def _nothing_to_do(self) -> None:
         """Show what there is, since no job and no hook will."""
         self._say("Nothing to be done: all products are there.")
-        folder = os.environ.get(RESULTS_VARIABLE)
+        folder = self._folder()
         if folder:
             from tessella.commands.status import show
 
-            show(folder, None, file=self.stream)
+            show(str(folder), None, file=self.stream)
+
+    def _folder(self) -> Path | None:
+        """Return the folder of results; Snakemake leaves its working directory before it ends."""
+        if self.results is None and RESULTS_VARIABLE in os.environ:
+            self.results = Path(os.environ[RESULTS_VARIABLE]).resolve()
+        return self.results
 
     def _keep(self) -> None:
-        folder = os.environ.get(RESULTS_VARIABLE)
+        folder = self._folder()
         if folder:
             failed = bool(self.progress.failed)
             complete = self.progress.n_done == self.progress.n_planned
@@ -188,3 +210,11 @@ def _job_of(record: _Record) -> Job:
     what = lines.words(getattr(record, "wildcards", None))
     logs = tuple(str(Path(str(log)).resolve()) for log in getattr(record, "log", None) or ())
     return Job(record.rule_name, what, logs, record.created)
+
+
+def _slurm_log(record: _Record) -> str:
+    """Return Slurm's log of a failed job: the executor adds it to the rule's own."""
+    if "external_jobid" not in (getattr(record, "aux", None) or {}):
+        return ""
+    logs = getattr(record, "log", None) or [""]
+    return str(logs[-1])

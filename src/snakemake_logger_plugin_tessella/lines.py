@@ -1,5 +1,6 @@
 """What is said of an event, as lines of plain text."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from tessella.run.progress import Failure, Job, Progress
 NOISE = (
     "Assuming unrestricted shared filesystem",
     "Building DAG of jobs",
+    "Cleaning up SLURM log files",
     "Conda environments: ignored",
     "Config file ",
     "Creating specified working directory",
@@ -17,6 +19,8 @@ NOISE = (
     "Exiting because a job execution failed",
     "Group jobs: inactive",
     "Job stats:",
+    "No SLURM account given",
+    "No account was given",
     "Number of jobs:",
     "Provided cores",
     "Provided remote nodes",
@@ -31,11 +35,15 @@ NOISE = (
     "Storing output in storage",
     "This was a dry-run",
     "Touching output file",
+    "Unable to guess SLURM account",
     "Using shell",
     "Using workflow specific profile",
     "WorkflowError:\nAt least one job did not complete",
     "host: ",
 )
+
+#: Slurm's number of a job is told where one asks for it: in the queue, and when the job fails.
+SUBMITTED = re.compile(r"Job \d+ has been submitted")
 
 LOCKED = (
     "ERROR: another Snakemake works in this folder, or one was killed here. "
@@ -45,7 +53,8 @@ LOCKED = (
 
 def is_noise(message: str) -> bool:
     """Tell whether a message of Snakemake can be left out."""
-    return not message.strip() or message.strip().startswith(NOISE)
+    said = message.strip()
+    return not said or said.startswith(NOISE) or bool(SUBMITTED.match(said))
 
 
 def duration(seconds: float) -> str:
@@ -101,8 +110,17 @@ def finished(progress: Progress, job: Job, seconds: float, when: float) -> str:
 
 def failed(failure: Failure, when: float) -> list[str]:
     """Say that a job has failed, why, and where to read on."""
-    lines = [f"{clock(when)} FAILED {failure.rule} {failure.what}".rstrip(), f"    {failure.error}"]
-    return [*lines, f"    log: {failure.log}"] if failure.log else lines
+    lines = [f"{clock(when)} FAILED {failure.job}", f"    {failure.error}"]
+    if failure.log:
+        lines.append(f"    log: {failure.log}")
+    if failure.slurm_log:
+        lines.append(f"    Slurm's log: {failure.slurm_log}")
+    return lines
+
+
+def retried(failure: Failure, when: float) -> str:
+    """Say that a failed job gets another attempt."""
+    return f"{clock(when)} trying again: {failure.job}"
 
 
 def coming(job: Job, reason: str) -> str:

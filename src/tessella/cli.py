@@ -4,10 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tessella.commands import resume, status
+from tessella.commands import compare, repair, resume, status, verify
 from tessella.errors import ConfigError, DataError
 
-COMMANDS = {"status": status, "resume": resume}
+COMMANDS = {
+    "status": status,
+    "resume": resume,
+    "verify": verify,
+    "repair": repair,
+    "compare": compare,
+}
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -74,6 +74,34 @@ def test_failed_job_is_told_with_its_first_error(told, tmp_path):
     assert (kept.state, kept.failures[0].error) == ("failed", "ERROR: x.asdf: cut")
 
 
+def slurm_error(jobid, log, state, tmp_path):
+    message = f"SLURM-job '17' failed, SLURM status is: '{state}'. Reason: Unknown."
+    logs = [str(log), str(tmp_path / "17.log")]
+    about = {**job_info(jobid, log=logs)[1], "rule_msg": message, "aux": {"external_jobid": "17"}}
+    return LogEvent.JOB_ERROR, about
+
+
+def test_job_that_slurm_killed_is_told_by_that_and_not_by_its_log(told, tmp_path):
+    log = tmp_path / "fit.log"
+    log.write_text("reads x\n")
+    lines = told(run_info(fit=1), job_info(1, log=[log]), slurm_error(1, log, "TIMEOUT", tmp_path))
+    said = ["    Slurm: TIMEOUT, job 17", f"    log: {log}", f"    Slurm's log: {tmp_path}/17.log"]
+    assert lines[2:] == said
+    (failure,) = read_record(tmp_path / "results").failures
+    assert failure.error == "Slurm: TIMEOUT, job 17"
+
+
+def test_attempt_that_is_followed_by_another_does_not_count_as_a_failure(told, tmp_path):
+    log = tmp_path / "fit.log"
+    error = slurm_error(1, log, "NODE_FAIL", tmp_path)
+    again = (None, {"message": "Trying to restart job 1."})
+    lines = told(run_info(fit=1), job_info(1, log=[log]), error, again, job_info(1), finished(1, 9))
+    assert lines[5].endswith("trying again: fit r1")
+    record = read_record(tmp_path / "results")
+    assert (record.state, record.failures) == ("done", [])
+    assert [attempt.error for attempt in record.retried] == ["Slurm: NODE_FAIL, job 17"]
+
+
 def test_rules_that_need_each_other_are_kept(told, tmp_path):
     graph = {"links": [{"sourcerule": "dark", "targetrule": "fit"}]}
     told((LogEvent.RULEGRAPH, {"rulegraph": graph}), run_info(dark=1, fit=1))

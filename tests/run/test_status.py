@@ -94,6 +94,19 @@ def test_failed_run_shows_done_degraded_failed_and_blocked(tmp_path):
         assert part in text
 
 
+def test_attempts_that_failed_are_told_of_a_run_that_is_done(tmp_path):
+    killed = Failure("fit", "r1", "logs/f.log", "Slurm: TIMEOUT, job 17", "slurm_logs/17.log")
+    write_record(tmp_path, Record("done", {"fit": 1}, {"fit": 1}, retried=[killed]))
+    code, text = shown(tmp_path)
+    assert code == 0
+    assert "tried again: fit r1: Slurm: TIMEOUT, job 17" in text
+    write_record(tmp_path, Record("failed", {"fit": 1}, {}, [killed], retried=[killed]))
+    code, text = shown(tmp_path)
+    assert code == 1
+    assert "tried again" not in text
+    assert "Slurm's log: slurm_logs/17.log" in text
+
+
 def test_killed_run_shows_what_was_not_reached(tmp_path):
     write_record(tmp_path, Record("running", {"a": 3}, {"a": 1}))
     code, text = shown(tmp_path)

@@ -76,6 +76,7 @@ class Cluster:
 
     def __init__(self, n_nodes: int = 3) -> None:
         self.nodes = [f"n{number}" for number in range(1, n_nodes + 1)]
+        self._seen = 0
 
     def __enter__(self) -> "Cluster":
         # Sockets have short names: the folder cannot be below pytest's.
@@ -122,10 +123,12 @@ class Cluster:
         for name in CLIENTS:
             wrapper = self.folder / "bin" / name
             real = shutil.which(name, path=SEARCHED)
-            wrapper.write_text(
-                f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n'
-            )
+            wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n')
             wrapper.chmod(0o755)
+        # There is no accounting: the executor asks `which` for sacct, and must not find Debian's.
+        which = self.folder / "bin/which"
+        which.write_text(f'#!/bin/sh\n[ "$1" != sacct ] && exec {shutil.which("which")} "$@"\n')
+        which.chmod(0o755)
 
     def _munge_options(self) -> list[str]:
         places = {
@@ -194,6 +197,18 @@ class Cluster:
     def state_of(self, job: int) -> str:
         """Return the state of a job, as Slurm names it."""
         return self.ask("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
+
+    def mark(self) -> None:
+        """Have `asked` begin after the jobs that there have been until now."""
+        self._seen = len(self._all("%A"))
+
+    def asked(self, what: str) -> list[str]:
+        """Return a field of all jobs since `mark`, in the order of their submission."""
+        return self._all(what)[self._seen :]
+
+    def _all(self, what: str) -> list[str]:
+        said = self.ask("squeue", "--noheader", "--states=all", "--sort=i", f"--format={what}")
+        return said.splitlines()
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes of jobs: those that have this cluster in their environment."""

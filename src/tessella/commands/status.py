@@ -14,6 +14,7 @@ from tessella.run.status import (
     obstacles,
     places,
     read_summary,
+    retries,
     stages,
     troubles,
 )
@@ -64,8 +65,8 @@ def show(results: str, log: str | None, file: TextIO) -> int:
         _table(console, figures(summary))
     for trouble in bad:
         console.print(f"{trouble.outcome}: {trouble.file}: {trouble.reason}", markup=False)
-    if record is not None and unfinished:
-        for line in obstacles(record):
+    if record is not None:
+        for line in [*retries(record), *(obstacles(record) if unfinished else [])]:
             console.print(line, markup=False)
     _table(console, places(folder))
     if unfinished and log:

@@ -12,7 +12,7 @@ from asdf.exceptions import ValidationError
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
-from tessella.io.seals import run_of, sha256
+from tessella.io.seals import Broken, Run, run_of, sha256
 
 _BLOCK_MAGIC = b"\xd3BLK"
 #: After magic and header size: flags, compression, allocated, used and data size, checksum.
@@ -109,19 +109,21 @@ def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
     Broken
         If it lies in a run and is not what its seal says.
     """
-    is_sealed = run_of(path) is not None
-    if is_sealed:
+    run = run_of(path)
+    if run is not None:
         sha256(path, head_only=not with_arrays)
     else:
         check_whole(path)
     try:
         with asdf.open(
-            path, lazy_load=True, memmap=False, validate_checksums=not is_sealed
+            path, lazy_load=True, memmap=False, validate_checksums=run is None
         ) as file:
             if "roman" not in file:
                 raise DataError(
                     f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}"
                 )
+            if run is not None:
+                _check_name(run, Path(path), file["roman"])
             yield file["roman"]
     except ValueError as error:
         if "checksum" not in str(error):
@@ -129,6 +131,13 @@ def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
         raise DataError(
             f"{path}: damaged: an array does not agree with its checksum; fetch it again"
         ) from error
+
+
+def _check_name(run: Run, path: Path, roman: Any) -> None:
+    """Refuse a product that stands, seal and all, under the name of another one."""
+    called = str(roman.get("meta", {}).get("filename", path.name))
+    if called != path.name:
+        raise Broken(run, run.name_of(path), "swapped", f"inside it is called {called}")
 
 
 class _OrderedFile(asdf.AsdfFile):

@@ -28,7 +28,8 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
 
     It has the same name, in a temporary folder beside it. A block that fails leaves what was
     there before and nothing else; a killed process leaves at most the temporary folder, whose
-    name starts with a dot and ends in ``.part``.
+    name starts with a dot and ends in ``.part``. The next writer of the file removes that: one
+    job makes a file, so that no other writer is alive.
 
     Parameters
     ----------
@@ -53,10 +54,12 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
     """
     target = Path(path)
     # Some formats record the name under which they are written, so only the folder differs.
-    folder = target.parent / f".{target.name}.{os.uname().nodename}.{os.getpid()}.part"
+    folder = target.parent / f".{target.name}+{os.uname().nodename}+{os.getpid()}.part"
     part = folder / target.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in _left_over(target):
+            shutil.rmtree(left_over)
+        folder.mkdir(parents=True)
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
@@ -69,6 +72,15 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
         raise DataError(_said(target, error)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_over(target: Path) -> list[Path]:
+    """Return the temporary folders of killed writers of a file."""
+    return [
+        folder
+        for folder in target.parent.glob(".*+*+*.part")
+        if folder.name.rsplit("+", 2)[0] == f".{target.name}"
+    ]
 
 
 def _said(target: Path, error: OSError) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tessella.io import report_sections as sections
 from tessella.io.atomic import replacing
+from tessella.io.seals import sha256
 from tessella.quality.timing import JobTime, busy_seconds, by_rule
 
 _STYLE = """
@@ -117,5 +118,6 @@ def _plot(path: Path, caption: str) -> str:
 
 
 def _image(path: Path, caption: str, kind: str = "plot") -> str:
+    sha256(path)
     data = base64.b64encode(path.read_bytes()).decode()
     return f'<img class={kind} alt="{escape(caption)}" src="data:image/png;base64,{data}">'

@@ -18,7 +18,8 @@ from tessella.errors import DataError
 
 #: Marks the folder of results of a run, and holds its identifier.
 RUN_FILE = "tessella-run.json"
-_FOLDER = "seals"
+#: Folder of the seals below it.
+SEALS = "seals"
 #: Ends the part of a file that holds no arrays.
 _FIRST_BLOCK = b"\xd3BLK"
 
@@ -36,11 +37,11 @@ class Run:
 
     def seal_path(self, name: str) -> Path:
         """Return where the seal of a product lies."""
-        return self.folder / _FOLDER / f"{name}.json"
+        return self.folder / SEALS / f"{name}.json"
 
     def sealed(self) -> list[str]:
         """Return the names of all products that have a seal, sorted."""
-        seals = self.folder / _FOLDER
+        seals = self.folder / SEALS
         return sorted(
             path.relative_to(seals).as_posix().removesuffix(".json")
             for path in seals.rglob("*.json")
@@ -103,6 +104,11 @@ def start_run(folder: str | Path) -> Run:
     return Run(path.parent, _identifier(path))
 
 
+def mark(run: Run) -> None:
+    """Write the file that marks the folder of a run again, where it is lost or damaged."""
+    _write(run.folder / RUN_FILE, _run_text(run.identifier).encode())
+
+
 def run_of(path: str | Path) -> Run | None:
     """Return the run that a file lies in; None outside of any.
 
@@ -131,7 +137,9 @@ def _identifier(path: Path) -> str:
             return str(identifier)
     except (ValueError, KeyError, TypeError):
         pass
-    raise DataError(f"{path}: damaged: it does not name a run; restore it, or start another run")
+    raise DataError(
+        f"{path}: damaged: it does not name a run; `tessella repair {path.parent}` restores it"
+    )
 
 
 def _run_text(identifier: str) -> str:
@@ -140,17 +148,34 @@ def _run_text(identifier: str) -> str:
 
 
 def write_seal(run: Run, name: str, part: Path, made_by: Mapping[str, Any]) -> None:
-    """Seal a product whose content is that of the file `part`."""
+    """Seal a product whose content is that of the file `part`.
+
+    Of what it is made from, products of this run are named by their path below its folder; files
+    from elsewhere, another run included, by their plain name.
+    """
     whole, head = _digests(part)
-    text = _text(Seal(name, run.identifier, whole, head, dict(made_by)))
-    path = run.seal_path(name)
+    text = _text(Seal(name, run.identifier, whole, head, _seen_from(run, made_by)))
+    _write(run.seal_path(name), text)
+
+
+def _write(path: Path, text: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        unfinished.write_text(text)
+        unfinished.write_bytes(text)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _seen_from(run: Run, made_by: Mapping[str, Any]) -> dict[str, Any]:
+    made_from = [
+        entry
+        if run.seal_path(entry["name"]).is_file()
+        else {**entry, "name": Path(entry["name"]).name}
+        for entry in made_by.get("made_from", ())
+    ]
+    return {**made_by, "made_from": made_from}
 
 
 def read_seal(run: Run, name: str) -> Seal:
@@ -163,24 +188,14 @@ def read_seal(run: Run, name: str) -> Seal:
     """
     path, product = run.seal_path(name), run.folder / name
     try:
-        text = path.read_text()
-        content = json.loads(text)
-        head = content["head"]
-        seal = Seal(
-            content["name"],
-            content["run"],
-            Digest(**content["whole"]),
-            None if head is None else Digest(**head),
-            content["made_by"],
-        )
+        seal = _parse(path.read_bytes())
     except FileNotFoundError as error:
         kind = "unsealed" if product.is_file() else "missing"
         found = "this run did not make it, or not to the end" if kind == "unsealed" else "no file"
         raise Broken(run, name, kind, found) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken(run, name, "damaged", f"its seal {path} cannot be read") from error
-    if text != _text(seal):
-        raise Broken(run, name, "damaged", f"its seal {path} is not as it was written")
+        found = f"its seal {path} is not as it was written"
+        raise Broken(run, name, "damaged", found) from error
     if seal.name != name:
         raise Broken(run, name, "swapped", f"its seal is that of {seal.name}")
     if seal.run != run.identifier:
@@ -188,11 +203,33 @@ def read_seal(run: Run, name: str) -> Seal:
     return seal
 
 
-def _text(seal: Seal) -> str:
-    """Return the only text that says what a seal says, its own checksum included."""
-    content = asdict(seal)
-    check = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return json.dumps({**content, "check": check}, indent=1, sort_keys=True) + "\n"
+def _text(seal: Seal) -> bytes:
+    """Return a seal as JSON; its first entry is the checksum of all text behind it."""
+    rest = json.dumps(asdict(seal), indent=1, sort_keys=True)[1:].encode() + b"\n"
+    return _opening(rest) + rest
+
+
+def _opening(rest: bytes) -> bytes:
+    return b'{\n "check": "' + hashlib.sha256(rest).hexdigest().encode() + b'",'
+
+
+#: Bytes of a seal before the text that its checksum is of.
+_OPENING = len(_opening(b""))
+
+
+def _parse(text: bytes) -> Seal:
+    rest = text[_OPENING:]
+    if text[:_OPENING] != _opening(rest):
+        raise ValueError("the checksum is that of another text")
+    content = json.loads(b"{" + rest)
+    head = content["head"]
+    return Seal(
+        content["name"],
+        content["run"],
+        Digest(**content["whole"]),
+        None if head is None else Digest(**head),
+        content["made_by"],
+    )
 
 
 def _digests(path: Path) -> tuple[Digest, Digest | None]:
@@ -240,11 +277,11 @@ def sha256(path: str | Path, head_only: bool = False) -> str:
     DataError
         If there is no such file.
     Broken
-        If it lies in a run and is not what its seal says.
+        If it lies in a run and is missing, or not what its seal says.
     """
     path = Path(path).resolve()
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise _absent(path)
     status = path.stat()
     key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
     for known in ((*key, False), (*key, head_only)):
@@ -252,7 +289,7 @@ def sha256(path: str | Path, head_only: bool = False) -> str:
             return _seen[known]
     run = run_of(path)
     if run is None:
-        found, head_only = _of(path).sha256, False
+        found, head_only = digest_of(path).sha256, False
     else:
         seal = read_seal(run, run.name_of(path))
         head_only = head_only and seal.head is not None
@@ -260,6 +297,13 @@ def sha256(path: str | Path, head_only: bool = False) -> str:
         found = seal.whole.sha256
     _seen[*key, head_only] = found
     return found
+
+
+def _absent(path: Path) -> DataError:
+    run = run_of(path)
+    if run is None:
+        return DataError(f"{path}: no such file")
+    return Broken(run, run.name_of(path), "missing", "no file")
 
 
 def check(run: Run, seal: Seal, head_only: bool = False) -> None:
@@ -275,16 +319,28 @@ def check(run: Run, seal: Seal, head_only: bool = False) -> None:
         raise Broken(run, seal.name, "missing", "no file")
     size = path.stat().st_size
     if size != seal.whole.bytes:
-        found = f"it has {size} bytes, {seal.whole.bytes} were written"
-        raise Broken(run, seal.name, "damaged", found)
+        raise Broken(run, seal.name, "damaged", difference(Digest(size, ""), seal.whole))
     expected = seal.head if head_only and seal.head is not None else seal.whole
-    digest = _of(path, expected.bytes)
+    digest = digest_of(path, expected.bytes)
     if digest != expected:
-        found = f"its SHA-256 is {digest.sha256[:12]}..., not {expected.sha256[:12]}..."
-        raise Broken(run, seal.name, "damaged", found)
+        raise Broken(run, seal.name, "damaged", difference(digest, expected))
 
 
-def _of(path: Path, n_bytes: int | None = None) -> Digest:
+def difference(found: Digest, expected: Digest) -> str:
+    """Say how the content of a file differs from what was written.
+
+    Examples
+    --------
+    >>> difference(Digest(5, "ab"), Digest(7, "cd"))
+    'it has 5 bytes, 7 were written'
+    """
+    if found.bytes != expected.bytes:
+        return f"it has {found.bytes} bytes, {expected.bytes} were written"
+    return f"its SHA-256 is {found.sha256[:12]}..., not {expected.sha256[:12]}..."
+
+
+def digest_of(path: Path, n_bytes: int | None = None) -> Digest:
+    """Return the digest of a file, or of its first bytes."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)

@@ -11,6 +11,7 @@ class Process:
     """A process that works in the folder of a run."""
 
     pid: int
+    #: A Snakemake that starts jobs, and not one that a job is wrapped in.
     is_snakemake: bool
 
 
@@ -28,7 +29,7 @@ def processes_in(folder: str | Path) -> list[Process]:
             continue
         snakemake = is_snakemake(command)
         if snakemake or any("workflow_scripts/" in word for word in command):
-            found.append(Process(process.pid, snakemake))
+            found.append(Process(process.pid, snakemake and "--mode" not in command))
     return found
 
 

@@ -33,6 +33,13 @@ class Failure:
     what: str
     log: str
     error: str
+    #: Slurm's own log of the job; empty where it ran without.
+    slurm_log: str = ""
+
+    @property
+    def job(self) -> str:
+        """Rule and wildcards, as one reads them."""
+        return f"{self.rule} {self.what}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Record:
     failures: list[Failure] = field(default_factory=list)
     #: Pairs of rules: the second needs the first.
     links: list[tuple[str, str]] = field(default_factory=list)
+    #: Attempts that failed and were followed by another.
+    retried: list[Failure] = field(default_factory=list)
 
 
 class Progress:
@@ -67,6 +76,7 @@ class Progress:
         self.done: Counter[str] = Counter()
         self.running: dict[int, Job] = {}
         self.failed: dict[int, Failure] = {}
+        self.retried: list[Failure] = []
         self._seconds: dict[str, list[float]] = {}
         self._first_start: float | None = None
 
@@ -97,12 +107,23 @@ class Progress:
         self._seconds.setdefault(job.rule, []).append(seconds)
         return job, seconds
 
-    def fail(self, jobid: int, job: Job) -> Failure:
-        """Note that a job has failed; its log is searched for the error."""
+    def fail(self, jobid: int, job: Job, killed: str | None = None, slurm_log: str = "") -> Failure:
+        """Note that a job has failed; where nobody `killed` it, its log is searched for the error.
+
+        `killed` says who ended the job, and why.
+        """
         self.running.pop(jobid, None)
         log = job.logs[0] if job.logs else ""
-        self.failed[jobid] = Failure(job.rule, job.what, log, first_error(log))
+        error = killed or first_error(log)
+        self.failed[jobid] = Failure(job.rule, job.what, log, error, slurm_log)
         return self.failed[jobid]
+
+    def retry(self, jobid: int) -> Failure | None:
+        """Note that a failed job gets another attempt; return how the last one failed."""
+        failure = self.failed.pop(jobid, None)
+        if failure is not None:
+            self.retried.append(failure)
+        return failure
 
     def seconds_left(self, now: float) -> float | None:
         """Estimate how long the rest takes [s]; None before the first job has ended.
@@ -127,7 +148,8 @@ class Progress:
 
     def record(self, state: str) -> Record:
         """Return what is kept of the run; `state` is ``running``, ``done`` or ``failed``."""
-        return Record(state, self.planned, dict(self.done), list(self.failed.values()), self.links)
+        failures = list(self.failed.values())
+        return Record(state, self.planned, dict(self.done), failures, self.links, self.retried)
 
 
 def first_error(log: str | Path) -> str:
@@ -157,9 +179,11 @@ def read_record(folder: str | Path) -> Record | None:
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    failures = [Failure(**failure) for failure in kept.pop("failures")]
+    failures, retried = (
+        [Failure(**failure) for failure in kept.pop(key, ())] for key in ("failures", "retried")
+    )
     links = [(before, after) for before, after in kept.pop("links")]
-    return Record(failures=failures, links=links, **kept)
+    return Record(failures=failures, links=links, retried=retried, **kept)
 
 
 def blocked(record: Record) -> dict[tuple[str, ...], dict[str, int]]:

@@ -116,13 +116,21 @@ def obstacles(record: Record) -> list[str]:
     """Say which jobs failed, why, and what waits for them."""
     said = []
     for failure in record.failures:
-        said.append(f"failed: {failure.rule} {failure.what}".rstrip())
+        said.append(f"failed: {failure.job}")
         said.append(f"    {failure.error}")
         said.append(f"    log: {failure.log}")
+        if failure.slurm_log:
+            said.append(f"    Slurm's log: {failure.slurm_log}")
     for causes, waiting in blocked(record).items():
         jobs = ", ".join(f"{count} {rule}" for rule, count in waiting.items())
         said.append(f"blocked by {', '.join(causes)}: {jobs}" if causes else f"not reached: {jobs}")
     return said
+
+
+def retries(record: Record) -> list[str]:
+    """Say which attempts failed before one that did not, or that still runs."""
+    lost = {failure.job for failure in record.failures}
+    return [f"tried again: {one.job}: {one.error}" for one in record.retried if one.job not in lost]
 
 
 def places(folder: str | Path) -> list[Line]:

@@ -1,0 +1,53 @@
+"""Jobs of a packed environment run from their node's own copy, which is unpacked once."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from workflow.conftest import ROOT
+
+from .conftest import COADD, SITE
+
+pytestmark = pytest.mark.slurm
+
+#: Each node of the loopback cluster has a scratch folder of its own.
+SCRATCH = "{folder}/scratch/$SLURMD_NODENAME"
+
+#: Writes which files of Python a rank of a stage has loaded.
+TELL = """
+import json, mpi4py.MPI, numpy, tessella
+files = sorted({getattr(m, "__file__", None) or "" for m in sys.modules.values()} | {sys.executable})
+Path("loaded-" + stage + os.environ["SLURMD_NODENAME"]).write_text(json.dumps(files))
+"""
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """Pack this environment; Snakemake's job step cannot take an interpreter below a space."""
+    folder = tmp_path_factory.mktemp("shared-disk")
+    script, target = ROOT / "profiles/slurm/pack.py", folder / "env.tar"
+    scratch = SCRATCH.format(folder=folder)
+    subprocess.run([sys.executable, script, target, "--scratch", scratch], check=True)
+    yield folder
+    subprocess.run(["rm", "-r", folder], check=True)  # gigabytes
+
+
+def test_jobs_run_from_the_copy_of_their_node(work, pack):
+    shared = "[persistence, input-output, sources, source-cache, storage-local-copies]"
+    lines = f"precommand: . {pack}/env.sh\nshared-fs-usage: {shared}\n"
+    (work.folder / "site.yaml").write_text(SITE + lines)
+    for stage in ("coadd_tile", "detect_sources"):
+        work.behave(stage, TELL)
+    work.lose(COADD)
+    code, said = work.run(work.lose("results/small/level4/*_segm.asdf"))
+    assert code == 0, said
+    told = {path.name: json.loads(path.read_text()) for path in work.folder.glob("loaded-*")}
+    # One for the serial stage, one for each rank of the coadd.
+    assert len(told) == 3
+    for name, files in told.items():
+        copy = str(pack / "scratch" / name[-2:])
+        elsewhere = [file for file in files if file and not file.startswith(copy)]
+        assert [file for file in elsewhere if "workflow_scripts" not in file] == []
+    for node in (pack / "scratch").iterdir():
+        assert len([path for path in node.iterdir() if path.is_dir()]) == 1
