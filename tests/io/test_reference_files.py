@@ -9,15 +9,18 @@ import roman_datamodels as rdm
 
 from tessella.errors import DataError
 from tessella.io.references import (
+    named_from,
     read_effective_psf,
     read_encircled_energy,
     read_references,
+    read_selection,
     write_effective_psf,
     write_encircled_energy,
     write_maps,
     write_photometry,
+    write_selection,
 )
-from tessella.io.seals import sha256
+from tessella.io.seals import start_run
 from tessella.io.verdict import Verdict, write_verdict
 from tessella.models import Window
 from tessella.references.make import measure_flat, measure_maps, photometry_row
@@ -42,16 +45,7 @@ def written(tmp_path_factory):
         paths["photom"], {"F158": photometry_row(exposures.STATE, "WFI01", "F158")}, *ABOUT
     )
     selection = folder / "selection.json"
-    selection.write_text(
-        json.dumps(
-            {
-                "files": {
-                    name: {"path": str(path), "sha256": sha256(path)}
-                    for name, path in paths.items()
-                }
-            }
-        )
-    )
+    write_selection(selection, named_from(selection, paths), {})
     return selection, paths, arrays
 
 
@@ -135,3 +129,26 @@ def test_too_few_detectors_are_an_error_with_reasons(tmp_path):
             tmp_path / "v.json", [verdict("WFI01", "ok"), verdict("WFI02", "failed")], 2, {}
         )
     assert not (tmp_path / "v.json").exists()
+
+
+def test_equal_runs_of_two_names_choose_in_the_same_words(tmp_path):
+    chosen = []
+    for name in ("one", "two"):
+        start_run(tmp_path / name)
+        reference = tmp_path / name / "references/simulated/wfi01_epsf.asdf"
+        stamp = np.full((5, 5), 0.04)
+        write_effective_psf(reference, stamp, 1, (0.0, 0.0), 8.0, "WFI01", "F158", *ABOUT[1:])
+        selection = tmp_path / name / "references/selections/wfi01.json"
+        write_selection(selection, named_from(selection, {"epsf": reference}), {})
+        assert read_selection(selection)["epsf"][0] == reference
+        chosen.append(selection.read_bytes())
+    assert chosen[0] == chosen[1]
+
+
+def test_reference_that_was_not_chosen_is_refused(written, tmp_path):
+    chosen = {"gain": tmp_path / "gain.asdf"}
+    chosen["gain"].write_bytes(written[1]["gain"].read_bytes())
+    write_selection(tmp_path / "s.json", named_from(tmp_path / "s.json", chosen), {})
+    chosen["gain"].write_bytes(written[1]["mask"].read_bytes())
+    with pytest.raises(DataError, match="not the file that .* chose"):
+        read_references(tmp_path / "s.json", ["gain"], exposures.WINDOW)

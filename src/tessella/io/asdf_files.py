@@ -115,9 +115,7 @@ def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
     else:
         check_whole(path)
     try:
-        with asdf.open(
-            path, lazy_load=True, memmap=False, validate_checksums=run is None
-        ) as file:
+        with asdf.open(path, lazy_load=True, memmap=False, validate_checksums=run is None) as file:
             if "roman" not in file:
                 raise DataError(
                     f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}"

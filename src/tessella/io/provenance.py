@@ -11,10 +11,14 @@ import tessella
 from tessella import environment
 from tessella.io.seals import name_of, sha256
 
+#: The package, and the scripts of the clone that it was installed from.
+_PACKAGE = Path(tessella.__file__).parent
+_SOURCES = (_PACKAGE, _PACKAGE.parents[1] / "workflow_scripts")
+
 
 @cache
-def code_version(package: Path = Path(tessella.__file__).parent) -> str:
-    """Return the hash of all files of the package, as 16 hexadecimal digits.
+def code_version(folders: tuple[Path, ...] = _SOURCES) -> str:
+    """Return the hash of all files of the package and of the scripts, as 16 hexadecimal digits.
 
     Examples
     --------
@@ -22,11 +26,12 @@ def code_version(package: Path = Path(tessella.__file__).parent) -> str:
     16
     """
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                content = path.read_bytes()
+                digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+                digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -1,6 +1,7 @@
 """Calibration references as files of RAD's reference schemas."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from astropy.time import Time
 
 from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
+from tessella.io.atomic import replacing
 from tessella.io.exposure_meta import update
-from tessella.io.seals import sha256
+from tessella.io.seals import run_of, sha256
 from tessella.models import BORDER, Reference, Window
 from tessella.psf.effective import EffectivePsf
 
@@ -204,31 +206,72 @@ def read_references(
     Raises
     ------
     DataError
-        If the selection has no file of a type, or a file does not cover the window.
+        If the selection has no file of a type, or a file is not the one chosen, or does not cover
+        the window.
     """
-    sha256(selection)
-    files = json.loads(Path(selection).read_text())["files"]
+    files = read_selection(selection)
     chosen = {}
     for reftype in reftypes:
         if reftype not in files:
             raise DataError(
                 f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}"
             )
-        path = Path(files[reftype]["path"])
-        if sha256(path) != files[reftype]["sha256"]:
+        path, expected = files[reftype]
+        if sha256(path) != expected:
             raise DataError(
                 f"{path}: it is not the file that {selection} chose: its SHA-256 is "
-                f"{sha256(path)[:12]}..., not {files[reftype]['sha256'][:12]}...; select again"
+                f"{sha256(path)[:12]}..., not {expected[:12]}...; select again"
             )
         chosen[reftype] = _read_reference(path, reftype, window)
     return chosen
 
 
-def referred(selection: str | Path) -> list[Path]:
-    """Return the files that a selection names, sorted by type."""
-    sha256(selection)
-    files = json.loads(Path(selection).read_text())["files"]
-    return [Path(files[reftype]["path"]) for reftype in sorted(files)]
+def named_from(selection: str | Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """Return how a selection names its files.
+
+    Those of its own run are named from its folder, so that equal runs in two places choose in
+    the same words; others by their whole path.
+    """
+    folder, run = Path(selection).resolve().parent, run_of(selection)
+    return {
+        reftype: os.path.relpath(file.resolve(), folder)
+        if run is not None and run_of(file) == run
+        else str(file.resolve())
+        for reftype, file in files.items()
+    }
+
+
+def write_selection(
+    path: str | Path, names: Mapping[str, str], provenance: Mapping[str, Any]
+) -> None:
+    """Write which references serve one kind of exposure, with their hashes.
+
+    Parameters
+    ----------
+    path : path
+        JSON file.
+    names : mapping
+        How `named_from` names the file of each reference type.
+    provenance : mapping
+    """
+    folder = Path(path).resolve().parent
+    content = {
+        reftype: {"path": name, "sha256": sha256(folder / name, head_only=True)}
+        for reftype, name in names.items()
+    }
+    with replacing(path, provenance) as part:
+        part.write_text(json.dumps({"files": content}, indent=1, sort_keys=True) + "\n")
+
+
+def read_selection(path: str | Path) -> dict[str, tuple[Path, str]]:
+    """Read what `write_selection` wrote: file and SHA-256 of each reference type."""
+    sha256(path)
+    folder = Path(path).resolve().parent
+    files = json.loads(Path(path).read_text())["files"]
+    return {
+        reftype: ((folder / files[reftype]["path"]).resolve(), files[reftype]["sha256"])
+        for reftype in sorted(files)
+    }
 
 
 def _read_reference(path: Path, reftype: str, window: Window) -> Reference:

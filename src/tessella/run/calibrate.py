@@ -10,7 +10,7 @@ from tessella import flags
 from tessella.io.level1 import lost_fraction, read_ramp
 from tessella.io.level2 import write_image
 from tessella.io.provenance import provenance
-from tessella.io.references import read_references, referred
+from tessella.io.references import read_references, read_selection
 from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict
 from tessella.models import Image, Ramp, Window
@@ -51,7 +51,7 @@ def calibrate_detector(
     origin = provenance(
         "calibrate_exposure",
         {"window": vars(window), **options},
-        [ramp_path, selection, *referred(selection)],
+        [ramp_path, selection, *(path for path, _ in read_selection(selection).values())],
         steps=[step.name for step in ran],
     )
     used = {reftype: reference.filename for reftype, reference in references.items()}

@@ -1,0 +1,80 @@
+"""A clone of the workflow whose stages are stand-ins: no pixels, but true seals and true writes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import finished_run
+
+ROOT = finished_run.ROOT
+RUN = finished_run.RUN
+
+STAND_IN = '''\
+"""Stands for any stage: what this stage or none has sealed it writes, all else it reads."""
+import json
+import sys
+from pathlib import Path
+
+from tessella.io.atomic import replacing
+from tessella.io.seals import Broken, read_seal, run_of, sha256
+
+STAGE = Path(sys.argv[0]).stem
+words = [Path(word) for word in sys.argv[1:] if word.startswith("results/") and Path(word).suffix]
+words += [word.with_name(word.name + ".json") for word in words if word.suffix == ".l0"]
+
+
+def is_input(path):
+    try:
+        run = run_of(path)
+        return read_seal(run, run.name_of(path)).made_by["stage"] != STAGE
+    except Broken:
+        return False
+
+
+run = run_of(words[0])
+inputs = [word for word in words if is_input(word)]
+made_from = [{"name": run.name_of(path), "sha256": sha256(path)} for path in inputs]
+content = {"stage": STAGE, "detectors": [], "made_from": made_from}
+for path in words:
+    if path not in inputs:
+        is_record = path.stem == "times"
+        with replacing(path, None if is_record else {"stage": STAGE, "made_from": made_from}) as part:
+            part.write_text(json.dumps({**content, "name": path.name * 1000}))
+'''
+
+
+def make_clone(folder: Path) -> Path:
+    """Lay a clone whose stages are stand-ins, all but the one that writes the manifest."""
+    for name in ("Snakefile", "rules", "config", "envs", "profiles", "workflow_scripts"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    (folder / "data").symlink_to(ROOT / "data")
+    for script in (folder / "workflow_scripts").glob("*.py"):
+        if script.stem != "write_manifest":
+            script.write_text(STAND_IN)
+    return folder
+
+
+def arguments(clone: Path, *more: object) -> list[str]:
+    """Arguments of Snakemake for a run in the working directory."""
+    return [
+        "--snakefile", str(clone / "Snakefile"), "--cores", "2", "--logger", "tessella",
+        "--configfile", str(clone / "config/minimal.yaml"), *map(str, more),
+    ]  # fmt: skip
+
+
+def killing(
+    who: str, n: int, below: Path, group: bool = False
+) -> dict[str, str]:
+    """Return an environment in which a process dies before its n-th change below a folder."""
+    tests = ROOT / "tests"
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(tests / "survival/startup"), str(tests))),
+        "KILL": who,
+        "KILL_BEFORE": str(n),
+        "KILL_BELOW": str(below),
+        **({"KILL_GROUP": "1"} if group else {}),
+    }
