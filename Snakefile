@@ -16,7 +16,7 @@ from tessella import environment, errors
 from tessella.config import load, section
 from tessella.io.seals import start_run
 from tessella.plan.build import check_inputs, find_file, load_plan
-from tessella.run import claims
+from tessella.run import claims, slurm_jobs
 
 BASE = Path(workflow.basedir)
 try:
@@ -70,9 +70,10 @@ include: "rules/manifest.smk"
 
 
 onstart:
-    writes = [str(file) for job in workflow.dag.needrun_jobs() for file in job.output]
+    jobs = list(workflow.dag.needrun_jobs())
     try:
-        claims.take(".", asked, writes)
+        slurm_jobs.refuse_doubles(".", ((job.rule.name, job.wildcards) for job in jobs))
+        claims.take(".", asked, [str(file) for job in jobs for file in job.output])
         start_run(f"{cfg.results}/{cfg.run}")
     except errors.DataError as error:
         sys.exit(f"ERROR: {error}")

@@ -51,7 +51,7 @@ rule select_references:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(200),
+        mem_mb=growing(500),
         runtime=growing(5),
     params:
         reftypes=lambda wildcards: json.dumps(list(plan.selections[wildcards.selection].files)),

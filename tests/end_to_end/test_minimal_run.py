@@ -171,7 +171,7 @@ def test_an_option_of_the_catalog_reruns_the_catalog_only(finished: Path, tmp_pa
     overlay.write_text("detect: {threshold_sigma: 6.0}\n")
     jobs = {job["rule"] for job in planned(finished, overlay)}
     assert "detect_sources" in jobs
-    assert jobs <= {"detect_sources", "measure_sources", "join_bands", "make_report"}
+    assert jobs <= {"detect_sources", "measure_sources", "join_bands", "make_report", "write_manifest"}
 
 
 def test_telemetry_files_lead_to_the_same_ramps(finished: Path, tmp_path: Path) -> None:

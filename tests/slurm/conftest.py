@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from workflow.conftest import finished, small
+import yaml
+from workflow.conftest import ROOT, finished, small
 from workflow.conftest import stub_clone as plain_clone
 
 from .cluster import Cluster, missing
@@ -23,9 +24,15 @@ slurm-status-command: squeue
 slurm-init-seconds-before-status-checks: 1
 max-status-checks-per-second: 10
 latency-wait: 10
-set-resources:
-  coadd_tile: {mpi: "srun --mpi=pmi2", tasks: 2, nodes: 2}
 """
+
+
+def site(**more):
+    """Return the site's own file: a coadd has two nodes, its ranks start as the profile says."""
+    resources = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())["set-resources"]
+    resources["coadd_tile"]["nodes"] = 2
+    return SITE + yaml.safe_dump({"set-resources": resources, **more})
+
 
 #: Goes before the stub of a stage: counts its executions, and does what a test has left for it.
 BEHAVIOUR = """\
@@ -34,11 +41,11 @@ import sys
 import time
 from pathlib import Path
 
-stage = Path(sys.argv[0]).stem
-if os.environ.get("PMI_RANK", "0") == "0":
-    with open("executions", "a") as file:
-        file.write(stage + chr(10))
-attempt = Path("executions").read_text().split().count(stage)
+stage, rank = Path(sys.argv[0]).stem, os.environ.get("PMI_RANK", "0")
+executions = Path("executions" if rank == "0" else "executions-" + rank)
+with executions.open("a") as file:
+    file.write(stage + chr(10))
+attempt = executions.read_text().split().count(stage)
 hook = Path(stage + ".hook")
 if hook.exists():
     exec(hook.read_text())
@@ -67,16 +74,6 @@ def stub_clone(plain_clone):
     """Have the stages of a clone do what tests say."""
     for script in (plain_clone / "workflow_scripts").glob("*.py"):
         script.write_text(BEHAVIOUR + script.read_text())
-    # TEMP
-    f = plain_clone / "Snakefile"
-    t = f.read_text()
-    if "refuse_doubles" not in t:
-        t = t.replace(
-            "    try:\n        claims.take(",
-            "    try:\n        from tessella.run import slurm_jobs\n        slurm_jobs.refuse_doubles('.', ((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()))\n        claims.take(",
-        )
-        f.write_text(t)
-    # TEMP END
     return plain_clone
 
 
@@ -170,7 +167,8 @@ def work(cluster, finished, stub_clone, small, tmp_path):
     """Copy a complete run of stubs; nothing of the test may be left on the cluster."""
     cluster.mark()
     folder = shutil.copytree(finished[0], tmp_path / "work")
-    (folder / "site.yaml").write_text(SITE)
-    (folder / "executions").unlink(missing_ok=True)
+    (folder / "site.yaml").write_text(site())
+    for file in folder.glob("executions*"):
+        file.unlink()
     yield Work(folder, stub_clone, small, cluster)
     cluster.rest()

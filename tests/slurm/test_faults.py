@@ -1,11 +1,11 @@
-"""What happens to a run when something goes wrong on the cluster: it ends right, or says why not."""
+"""What happens when something goes wrong on the cluster: a run ends right, or says why not."""
 
 import json
 
 import pytest
 
 from .cluster import wait_until
-from .conftest import COADD, SITE, STARS
+from .conftest import COADD, STARS, site
 
 pytestmark = pytest.mark.slurm
 
@@ -83,22 +83,42 @@ def test_job_that_fails_by_itself_is_told_by_its_own_error(work):
     assert "Slurm: " not in said
 
 
-def test_node_that_dies_under_a_job_of_two_nodes_costs_one_attempt(work):
+@pytest.fixture
+def mortal(work):
+    """A cluster whose nodes may be killed: they are back when the test has ended."""
+    dead = []
+    yield lambda node: (work.cluster.kill_node(node), dead.append(node))
+    for node in dead:
+        work.cluster.start_node(node)
+    wait_until(lambda: work.cluster.node_states() == {"idle"}, 60, "all nodes are back")
+
+
+def nodes_of(work, job):
+    return work.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+
+
+def test_node_that_dies_under_a_job_is_told_and_costs_one_attempt(work, mortal):
+    stars = work.lose(STARS)
+    work.behave("make_reference_stars", SLEEP)
+    with work.start(stars) as run:
+        job = running(work, "make_reference_stars")
+        mortal(nodes_of(work, job))
+        assert run.end() == 0, run.said
+    assert f"Slurm: NODE_FAIL, job {job}" in run.said
+    assert work.executions() == ["make_reference_stars"] * 2
+
+
+def test_node_that_dies_under_ranks_of_two_nodes_costs_one_attempt(work, mortal):
     coadd = work.lose(COADD)
     work.behave("coadd_tile", SLEEP)
     with work.start(coadd) as run:
         job = running(work, "coadd_tile")
-        hosts = work.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
-        assert hosts == "n[1-2]"
-        work.cluster.kill_node("n2")
-        try:
-            assert run.end() == 0, run.said
-        finally:
-            work.cluster.start_node("n2")
-    assert f"Slurm: NODE_FAIL, job {job}" in run.said
-    assert work.cluster.asked("%N")[1] == "n[1,3]"
+        assert nodes_of(work, job) == "n[1-2]"
+        mortal("n2")
+        assert run.end() == 0, run.said
+    assert "trying again: coadd_tile" in run.said
+    assert work.cluster.asked("%N")[-1] == "n[1,3]"
     assert work.executions() == ["coadd_tile"] * 2
-    wait_until(lambda: work.cluster.node_states() == {"idle"}, 60, "all nodes are back")
 
 
 def test_controller_that_is_away_for_a_while_costs_nothing(work):
@@ -118,7 +138,9 @@ def test_controller_that_is_away_for_a_while_costs_nothing(work):
 
 def test_refused_submission_names_job_and_reason(work):
     stars = work.lose(STARS)
-    (work.folder / "site.yaml").write_text(SITE + "default-resources: {slurm_partition: nowhere}\n")
+    (work.folder / "site.yaml").write_text(
+        site(**{"default-resources": {"slurm_partition": "nowhere"}})
+    )
     code, said = work.run(stars)
     assert code != 0
     assert "FAILED make_reference_stars" in said

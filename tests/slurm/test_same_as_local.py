@@ -14,7 +14,7 @@ from run_products import assert_same
 from workflow.conftest import ROOT
 
 from .cluster import Cluster, mentioning
-from .conftest import SITE
+from .conftest import site
 
 pytestmark = pytest.mark.slurm
 
@@ -45,7 +45,7 @@ def workflow(folder, profile, *more, env=None):
 @pytest.fixture(scope="module")
 def on_slurm(tmp_path_factory):
     folder = tmp_path_factory.mktemp("on slurm")
-    (folder / "site.yaml").write_text(SITE)
+    (folder / "site.yaml").write_text(site())
     with Cluster() as cluster:
         more = ("--profile", str(folder / "site.yaml"))
         products = workflow(folder, "slurm", *more, env=cluster.environment)

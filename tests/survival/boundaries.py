@@ -1,7 +1,8 @@
-"""Kill stages at each change that they make below the results; run as `python -m survival.boundaries`.
+"""Kill stages at each change that they make; run as `python -m survival.boundaries`.
 
 Arguments: a JSON file with command lines of stage scripts, to be run in the working directory; the
-folder of results of a finished run in it; a file for what is found, one JSON object a line.
+folder of results of a finished run in it; a file for what is found, one JSON object a line; and
+`all`, or `few` for two files of a kind in each stage, each change of which is killed at once.
 
 A stage works until it writes a file, and is then forked again and again: one fork is killed before
 the n-th change that the write makes, the next one plays the rerun and writes the file to its end.
@@ -28,15 +29,16 @@ from survival.changes import Changes
 class Study:
     """One stage, which works until it writes; each write is then killed at each of its changes."""
 
-    def __init__(self, results: Path, changes: Changes) -> None:
+    def __init__(self, results: Path, every: bool) -> None:
         from tessella.io.seals import run_of
 
-        self.run, self.changes = run_of(results.resolve() / "any"), changes
+        self.run, self.changes = run_of(results.resolve() / "any"), Changes(results)
+        self.every = every
         self.faults: list[str] = []
         self.killed: dict[str, int] = {}
         self.others: dict[Path, tuple[int, int]] = {}
 
-    def kill_in(self, path: Path) -> bool:
+    def at_write(self, path: Path) -> bool:
         """Kill before the first, second ... change that a write makes, until it comes to its end.
 
         Returns
@@ -44,34 +46,54 @@ class Study:
         bool
             Whether this process is a fork, whose work ends with the write.
         """
-        self.name = self.run.name_of(path)
-        places = (self.run.folder / self.name, self.run.seal_path(self.name))
-        self.whole = {place: place.read_bytes() for place in places if place.is_file()}
-        self.others = self._others()
-        # What a writer finds matters to each kind of writer, not to each of its files.
-        for older in (False, True) if len(self.killed) < 2 else (len(self.killed) % 2 == 0,):
+        self.note(path)
+        if not self.every and self.number_of_kind() >= 2:
+            return False
+        if len(self.whole) == 1:  # a record, which differs from run to run
+            if not (child := os.fork()):
+                return True
+            os.waitpid(child, 0)
+            self.whole = {place: place.read_bytes() for place in self.whole}
+        self.killed[self.name] = 0
+        for start in (0, 1) if self.every else (0,):
             n, code = 0, -signal.SIGKILL
             while code == -signal.SIGKILL:
                 n += 1
-                when = f"{self.name}, killed before change {n} of {'an older' if older else 'no'} one"
-                self._lay(older)
+                older = (n + start) % 2 == 0
+                found = "an older one" if older else "none"
+                when = f"{self.name}, which found {found}, killed before change {n}"
+                self.lay(older)
                 if not (child := os.fork()):
                     self.changes.kill_before(n)
                     return True
-                code = self._end_of(child, when)
+                code = self.end_of(child, when)
                 if code == -signal.SIGKILL:
                     if not (child := os.fork()):
                         return True
-                    if self._end_of(child, f"{when}, rerun"):
+                    if self.end_of(child, f"{when}, rerun"):
                         self.faults.append(f"{when}: the rerun failed")
-            self.killed[self.name] = self.killed.get(self.name, 0) + n - 1
+            self.killed[self.name] += n - 1
         return False
 
-    def _lay(self, older: bool) -> None:
+    def note(self, path: Path) -> None:
+        """Keep what a file is that is about to be written again, and what else there is."""
+        self.name = self.run.name_of(path)
+        places = (self.run.folder / self.name, self.run.seal_path(self.name))
+        self.whole = {place: place.read_bytes() for place in places if place.is_file()}
+        self.others = self.all_others()
+
+    def number_of_kind(self) -> int:
+        """Count the files of this ending that were studied."""
+        return sum(Path(name).suffix == Path(self.name).suffix for name in self.killed)
+
+    def told(self, error: BaseException) -> None:
+        """Hear of the error that a fork ends with."""
+
+    def lay(self, older: bool) -> None:
         """Lay what a writer finds: nothing, or an older product with its seal."""
         from tessella.io.seals import write_seal
 
-        for place in {*self._others(), *self.whole} - set(self.others):
+        for place in {*self.all_others(), *self.whole} - set(self.others):
             shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
         if older:
             path = self.run.folder / self.name
@@ -79,7 +101,8 @@ class Study:
             if len(self.whole) == 2:
                 write_seal(self.run, self.name, path, {"stage": "older"})
 
-    def _end_of(self, child: int, when: str) -> int:
+    def end_of(self, child: int, when: str) -> int:
+        """Wait for the end of a fork, and look at what it leaves; return its exit code."""
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         found = {p: p.read_bytes() for p in self.whole if p.is_file()}
         if code == 0 and found != self.whole:
@@ -87,9 +110,9 @@ class Study:
         product = self.run.folder / self.name
         if found.get(product) not in (None, b"older", self.whole[product]):
             self.faults.append(f"{when}: half made")
-        if code == -signal.SIGKILL and self._is_accepted_wrongly(found.get(product)):
+        if code and self._is_accepted_wrongly(found.get(product)):
             self.faults.append(f"{when}: accepted by readers")
-        if self._others(with_parts=code == 0) != self.others:
+        if self.all_others(with_parts=code >= 0) != self.others:
             self.faults.append(f"{when}: left-overs, or other files changed")
         return code
 
@@ -104,7 +127,7 @@ class Study:
         is_older = seal.made_by == {"stage": "older", "made_from": []}
         return found != (b"older" if is_older else self.whole[self.run.folder / self.name])
 
-    def _others(self, with_parts: bool = True) -> dict[Path, tuple[int, int]]:
+    def all_others(self, with_parts: bool = True) -> dict[Path, tuple[int, int]]:
         """Return all other files with what changes when they do."""
         found = {}
         for place, folders, files in os.walk(self.run.folder):
@@ -131,7 +154,7 @@ def load_all(study: Study) -> None:
 
     @contextmanager
     def studied(path: Path, made_by: dict | None) -> Iterator[Path]:
-        is_fork = study.kill_in(path)
+        is_fork = study.at_write(path)
         with replacing(path, made_by) as part:
             yield part
         if is_fork:
@@ -149,8 +172,9 @@ def run_stage(command: list[str], study: Study, findings: Path) -> None:
     sys.argv = command
     try:
         runpy.run_path(command[0], run_name="__main__")
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        study.told(error)
         os._exit(1)
     seconds = round(time.monotonic() - started, 1)
     told = {"stage": Path(command[0]).stem, "seconds": seconds, "killed": study.killed}
@@ -159,10 +183,8 @@ def run_stage(command: list[str], study: Study, findings: Path) -> None:
     os._exit(0)
 
 
-def main() -> None:
+def study_stages(study: Study, jobs: Path, findings: Path) -> None:
     """Study one stage after the other."""
-    jobs, results, findings = map(Path, sys.argv[1:])
-    study = Study(results, Changes(results))
     load_all(study)
     for command in json.loads(jobs.read_text()):
         if not (child := os.fork()):
@@ -171,4 +193,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    jobs, results, findings = map(Path, sys.argv[1:4])
+    study_stages(Study(results, every=sys.argv[4] == "all"), jobs, findings)

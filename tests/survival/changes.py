@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 #: Events that change a folder: where among their arguments is the path, and the folder it is below.
@@ -21,7 +22,7 @@ class Changes:
     """Hears of each change that this process makes below a folder, just before it is made."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = os.path.realpath(folder)
+        self._folder = Path(folder).resolve()
         self._left = 0
         self._group = False
         sys.addaudithook(self._hear)
@@ -48,8 +49,9 @@ class Changes:
         self._fsync(descriptor)
 
     def _tell(self, path: str, folder: int) -> None:
-        start = os.readlink(f"/proc/self/fd/{folder}") if folder >= 0 else os.getcwd()
-        if os.path.normpath(os.path.join(start, path)).startswith(self._folder):
+        start = Path(f"/proc/self/fd/{folder}").readlink() if folder >= 0 else Path.cwd()
+        # Links are followed for the folder only: a stage makes none.
+        if Path(os.path.normpath(start / path)).is_relative_to(self._folder):
             self._left -= 1
             if not self._left:
                 os.kill(0 if self._group else os.getpid(), signal.SIGKILL)

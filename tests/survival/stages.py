@@ -1,9 +1,8 @@
 """A clone of the workflow whose stages are stand-ins: no pixels, but true seals and true writes."""
 
 import os
+import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import finished_run
@@ -14,12 +13,17 @@ RUN = finished_run.RUN
 STAND_IN = '''\
 """Stands for any stage: what this stage or none has sealed it writes, all else it reads."""
 import json
+import os
 import sys
 from pathlib import Path
 
 from tessella.io.atomic import replacing
 from tessella.io.seals import Broken, read_seal, run_of, sha256
+from tessella.stage import stage_arguments
 
+stage_arguments(__doc__, [])  # says errors as stages do
+if os.environ.get("PMI_RANK", "0") != "0":
+    sys.exit()
 STAGE = Path(sys.argv[0]).stem
 words = [Path(word) for word in sys.argv[1:] if word.startswith("results/") and Path(word).suffix]
 words += [word.with_name(word.name + ".json") for word in words if word.suffix == ".l0"]
@@ -39,14 +43,17 @@ made_from = [{"name": run.name_of(path), "sha256": sha256(path)} for path in inp
 content = {"stage": STAGE, "detectors": [], "made_from": made_from}
 for path in words:
     if path not in inputs:
-        is_record = path.stem == "times"
-        with replacing(path, None if is_record else {"stage": STAGE, "made_from": made_from}) as part:
+        made_by = {"stage": STAGE, "made_from": made_from}
+        with replacing(path, None if path.stem == "times" else made_by) as part:
             part.write_text(json.dumps({**content, "name": path.name * 1000}))
 '''
 
 
 def make_clone(folder: Path) -> Path:
-    """Lay a clone whose stages are stand-ins, all but the one that writes the manifest."""
+    """Lay a clone whose stages are stand-ins, all but the one that writes the manifest.
+
+    Its runs have one exposure a filter.
+    """
     for name in ("Snakefile", "rules", "config", "envs", "profiles", "workflow_scripts"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -54,6 +61,9 @@ def make_clone(folder: Path) -> Path:
     for script in (folder / "workflow_scripts").glob("*.py"):
         if script.stem != "write_manifest":
             script.write_text(STAND_IN)
+    for table in (folder / "config/exposures").glob("*.ecsv"):
+        lines = table.read_text().splitlines(keepends=True)
+        table.write_text("".join(line for line in lines if not re.search(r" [2-9]\s*$", line)))
     return folder
 
 
@@ -65,14 +75,12 @@ def arguments(clone: Path, *more: object) -> list[str]:
     ]  # fmt: skip
 
 
-def killing(
-    who: str, n: int, below: Path, group: bool = False
-) -> dict[str, str]:
+def killing(who: str, n: int, below: Path, group: bool = False) -> dict[str, str]:
     """Return an environment in which a process dies before its n-th change below a folder."""
     tests = ROOT / "tests"
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join((str(tests / "survival/startup"), str(tests))),
+        "PYTHONPATH": f"{tests}/survival/startup:{tests}:{os.environ.get('PYTHONPATH', '')}",
         "KILL": who,
         "KILL_BEFORE": str(n),
         "KILL_BELOW": str(below),

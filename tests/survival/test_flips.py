@@ -1,7 +1,6 @@
 """Whatever happens to a file of a run, its readers refuse it and the audit names it."""
 
 import importlib.util
-import json
 import random
 import re
 import shlex
@@ -18,6 +17,7 @@ from tessella.errors import DataError
 from tessella.io import seals
 from tessella.io.asdf_files import open_roman
 from tessella.io.manifest import MANIFEST
+from tessella.io.references import read_selection
 from tessella.io.seals import RUN_FILE, Broken, read_seal, run_of, sha256, start_run, write_seal
 from tessella.run.audit import audit
 from tessella.run.survey import survey
@@ -223,10 +223,8 @@ def inputs_of(results, rule, inputs):
         # It reads the report and the seals of all else.
         return [name for name in given if name.endswith("report.html")]
     if rule == "calibrate_exposure":
-        selections = [name for name in given if "/selections/" in name]
-        for name in selections:
-            files = json.loads((results / name).read_text())["files"].values()
-            given += [file["path"].removeprefix(f"{RUN}/") for file in files]
+        for name in [name for name in given if "/selections/" in name]:
+            given += [run.name_of(path) for path, _ in read_selection(results / name).values()]
     # Of many alike the first and the last.
     alike = defaultdict(list)
     for name in given:

@@ -45,7 +45,12 @@ def test_option_of_the_catalog_reruns_the_catalog_only(stub_clone, small, finish
     changed = tmp_path / "changed.yaml"
     changed.write_text(small.read_text() + "\nmeasure: {background_box_pixels: 150}\n")
     done = snakemake("-n", *local(stub_clone, changed), cwd=finished[0], root=stub_clone)
-    assert listed(done.stdout) == {"measure_sources", "join_bands", "make_report"}
+    assert listed(done.stdout) == {
+        "measure_sources",
+        "join_bands",
+        "make_report",
+        "write_manifest",
+    }
 
 
 def test_lost_level2_file_is_made_again_with_what_hangs_on_it(stub_clone, small, copy):
@@ -61,6 +66,7 @@ def test_lost_level2_file_is_made_again_with_what_hangs_on_it(stub_clone, small,
         "measure_sources": 2,
         "join_bands": 1,
         "make_report": 1,
+        "write_manifest": 1,
     }
 
 

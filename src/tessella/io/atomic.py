@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from tessella.io.seals import run_of, write_seal
 _ADVICE = {
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some of your quota and run again",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f) and run again",
     errno.EROFS: "write to another place, or make this one writable, and run again",
     errno.EACCES: "write to another place, or make this one writable, and run again",
     errno.EPERM: "write to another place, or make this one writable, and run again",
@@ -28,8 +30,7 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
 
     It has the same name, in a temporary folder beside it. A block that fails leaves what was
     there before and nothing else; a killed process leaves at most the temporary folder, whose
-    name starts with a dot and ends in ``.part``. The next writer of the file removes that: one
-    job makes a file, so that no other writer is alive.
+    name starts with a dot and ends in ``.part``. The next writer of the file removes that.
 
     Parameters
     ----------
@@ -69,28 +70,69 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
             write_seal(run, run.name_of(target), part, made_by)
         part.replace(target)
     except OSError as error:
-        raise DataError(_said(target, error)) from error
+        raise DataError(cannot_be_written(target, error)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _left_over(target: Path) -> list[Path]:
-    """Return the temporary folders of killed writers of a file."""
-    return [
-        folder
-        for folder in target.parent.glob(".*+*+*.part")
-        if folder.name.rsplit("+", 2)[0] == f".{target.name}"
-    ]
+    """Return the temporary folders of killed writers of a file.
+
+    One job makes a file, so that a writer on another host is not alive.
+    """
+    found = []
+    for folder in target.parent.glob(".*+*+*.part"):
+        name, host, pid = folder.name.removesuffix(".part").rsplit("+", 2)
+        if name == f".{target.name}" and not (host == os.uname().nodename and _is_alive(int(pid))):
+            found.append(folder)
+    return found
 
 
-def _said(target: Path, error: OSError) -> str:
+def _is_alive(pid: int) -> bool:
+    """Tell whether another process of this host has a number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return pid != os.getpid()
+
+
+def cannot_be_written(path: str | Path, error: OSError) -> str:
+    """Say in one line which file cannot be written, why, and what to do.
+
+    Examples
+    --------
+    >>> cannot_be_written("a.txt", OSError(errno.EROFS, "..."))
+    'a.txt: cannot be written: Read-only file system (EROFS); write to another place, or make ...'
+    """
     number = error.errno
     if number is None:
         # HDF5 says it in words only.
         found = re.search(r"errno\s*=\s*(\d+)", str(error))
         number = int(found.group(1)) if found else None
     if number is None:
-        return f"{target}: cannot be written: {' '.join(str(error).split())}"
+        return f"{path}: cannot be written: {' '.join(str(error).split())}"
     name = errno.errorcode.get(number, str(number))
     advice = _ADVICE.get(number, "look after the disk and run again")
-    return f"{target}: cannot be written: {os.strerror(number)} ({name}); {advice}"
+    return f"{path}: cannot be written: {os.strerror(number)} ({name}); {advice}"
+
+
+def fault_of_disk(folder: str | Path) -> str | None:
+    """Say why nothing can be written in a folder, or in the next one above that is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> fault_of_disk(tempfile.mkdtemp()) is None
+    True
+    """
+    folder = Path(folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=there, buffering=0) as probe:
+            probe.write(bytes(1 << 16))
+    except OSError as error:
+        return cannot_be_written(there, error)
+    return None
