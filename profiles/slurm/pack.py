@@ -37,7 +37,10 @@ tessella_unpack() {{
             mv "$tessella_home.part" "$tessella_home"
     ) 9> "$tessella_home.lock"
 }}
-tessella_unpack || {{ echo "ERROR: {pack} was not unpacked in {scratch} on $(hostname)" >&2; exit 1; }}
+tessella_unpack || {{
+    echo "ERROR: $(hostname): {pack} could not be unpacked in $tessella_home" >&2
+    exit 1
+}}
 # An MPI job has more nodes than the one that this script starts on.
 if [ "${{SLURM_JOB_NUM_NODES:-1}}" -gt 1 ] && [ "${{1:-}}" != here ]; then
     srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" sh {script} here || exit 1

@@ -43,6 +43,18 @@ def test_plan_is_made_once(tmp_path, count):
     assert len(count) == 1
 
 
+def test_damaged_plan_is_made_anew(tmp_path, count):
+    whole = load_plan(config(tmp_path), ROOT)
+    (path,) = (tmp_path / "results").rglob("plan/*.json")
+    content = bytearray(path.read_bytes())
+    for place in (3, 1000, len(content) - 1):
+        damaged = content.copy()
+        damaged[place] ^= 2
+        path.write_bytes(damaged)
+        assert load_plan(config(tmp_path), ROOT) == whole
+    assert len(count) == 4
+
+
 def test_plan_does_not_depend_on_options_of_stages(tmp_path, count):
     load_plan(config(tmp_path), ROOT)
     load_plan(config(tmp_path, measure={"background_box_pixels": 99}), ROOT)

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +150,6 @@ class Work:
         """Return the stages that were executed, as often as they were."""
         file = self.folder / "executions"
         return file.read_text().split() if file.exists() else []
-
-    def stay(self, seconds):
-        """Let time pass."""
-        time.sleep(seconds)
 
     def status(self):
         """Return what ``tessella status`` shows."""

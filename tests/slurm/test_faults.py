@@ -1,6 +1,7 @@
 """What happens when something goes wrong on the cluster: a run ends right, or says why not."""
 
 import json
+import time
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_controller_that_is_away_for_a_while_costs_nothing(work):
         running(work, "make_reference_stars")
         work.cluster.stop_controller()
         try:
-            work.stay(60)  # more than five attempts to ask it, the executor's own limit
+            time.sleep(60)  # more than five attempts to ask it, the executor's own limit
         finally:
             work.cluster.start_controller()
         (work.folder / "awake").touch()

@@ -173,8 +173,8 @@ def run_stage(command: list[str], study: Study, findings: Path) -> None:
     try:
         runpy.run_path(command[0], run_name="__main__")
     except BaseException as error:
-        traceback.print_exc()
         study.told(error)
+        traceback.print_exc()
         os._exit(1)
     seconds = round(time.monotonic() - started, 1)
     told = {"stage": Path(command[0]).stem, "seconds": seconds, "killed": study.killed}

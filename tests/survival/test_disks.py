@@ -79,11 +79,11 @@ def test_run_on_a_full_disk_says_so_and_ends_equal_once_there_is_room(
 def test_disk_that_others_fill_is_named_although_no_log_can_be_written(
     can_mount, arguments, expected, tmp_path
 ):
-    fill = "while [ ! -e results/minimal/seals ]; do sleep 0.01; done; cat /dev/zero > filler"
+    fill = "for i in $(seq 3000); do [ -e results/minimal/seals ] && break; sleep 0.01; done"
     keep = "for i in $(seq 100); do cat /dev/zero >> filler; sleep 0.03; done"
     told, status = on_a_disk(
         tmp_path,
-        f"mount -t tmpfs -o size=5m tmpfs .; ({fill}; {keep}) 2> /dev/null &",
+        f"mount -t tmpfs -o size=5m tmpfs .; cd {tmp_path}/disk; ({fill}; {keep}) 2> /dev/null &",
         runs.snakemake(*arguments),
         "wait; rm filler",
         runs.resume(*arguments),
@@ -126,7 +126,9 @@ def on_a_disk(folder, prepare, fails, mend, ends_well):
     {words["e"]} > {folder}/resumed 2>&1
     cp -a . {kept}
     """
-    done = subprocess.run(runs.in_namespace(script), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        runs.in_namespace(script), capture_output=True, text=True, check=False, timeout=300
+    )
     told, status = ((folder / name).read_text() for name in ("told", "status"))
     assert done.returncode == 0, done.stderr + told[-2000:]
     return told, status

@@ -131,8 +131,9 @@ def fault_of_disk(folder: str | Path) -> str | None:
     folder = Path(folder).absolute()
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     try:
-        with tempfile.TemporaryFile(dir=there, buffering=0) as probe:
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(bytes(1 << 16))
+            probe.flush()
     except OSError as error:
         return cannot_be_written(there, error)
     return None

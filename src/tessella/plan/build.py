@@ -237,19 +237,33 @@ def load_plan(config: Config, base: str | Path) -> Plan:
         Folder of the workflow, against which shipped files are named.
     """
     path = Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
-    if not path.is_file():
-        plan = make_plan(config, base)
+    kept = _read(path)
+    if kept is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(plan), indent=1))
+        part.write_text(_checked(json.dumps(asdict(make_plan(config, base)), indent=1)))
         part.replace(path)
-    kept = json.loads(path.read_text())
+        kept = _read(path)
+        assert kept is not None
     return Plan(
         exposures={name: _exposure(entry) for name, entry in kept["exposures"].items()},
         tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},
         selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
         selected=kept["selected"],
     )
+
+
+def _checked(text: str) -> str:
+    return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read a plan; None where there is none that is as it was written, to be made anew."""
+    if not path.is_file():
+        return None
+    found = path.read_bytes()
+    text = found.partition(b"\n")[2].rstrip(b"\n").decode(errors="replace")
+    return json.loads(text) if found == _checked(text).encode() else None
 
 
 def check_inputs(config: Config, plan: Plan, base: str | Path) -> None:
