@@ -61,6 +61,9 @@ def members() -> Iterator[tuple[Path, str]]:
     if source != environment / packages:  # the clone's own package, which is not copied there
         for path in sorted(source.rglob("*")):
             yield path, f"env/{packages / path.relative_to(source)}"
+        # Jobs run the clone's scripts; these are here to be counted with the version of the code.
+        for path in sorted((source.parent / "workflow_scripts").glob("*.py")):
+            yield path, f"env/{packages.parent}/workflow_scripts/{path.name}"
     for path in sorted((environment / "bin").iterdir()):
         if is_program(path):
             yield path, f"env/bin/{path.name}"

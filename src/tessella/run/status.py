@@ -9,6 +9,7 @@ from typing import Any
 from tessella.run.progress import Record, blocked
 
 SUMMARY = "quality/summary.json"
+TIMES = "quality/times.json"
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,12 @@ class Trouble:
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """Read the figures of a run; None where there is no report yet."""
-    path = Path(folder) / SUMMARY
-    return json.loads(path.read_text()) if path.is_file() else None
+    """Read the figures of a run and what it cost; None where there is no report yet."""
+    summary, times = (Path(folder) / name for name in (SUMMARY, TIMES))
+    if not summary.is_file():
+        return None
+    cost = json.loads(times.read_text())["wall_s"] if times.is_file() else None
+    return {**json.loads(summary.read_text()), "wall_s": {"value": cost}}
 
 
 def figures(summary: Mapping[str, Any]) -> list[Line]:
