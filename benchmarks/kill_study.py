@@ -2,7 +2,8 @@
 
     python benchmarks/kill_study.py FOLDER [--moments 50] [--seed 3]
 
-FOLDER is for the runs (2 GB). The findings go to benchmarks/results/kill_study.json.
+FOLDER is for the runs (2 GB); no source may change meanwhile. The parts on disks need `unshare`.
+The findings go to benchmarks/results/kill_study.json.
 """
 
 import argparse
@@ -10,8 +11,10 @@ import json
 import os
 import platform
 import random
+import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -104,12 +107,47 @@ def boundaries(folder: Path, finished: Path) -> dict:
     }
 
 
+def small_disk(folder: Path, expected: dict[str, str]) -> dict:
+    """Run on a disk that is too small, make it larger, and finish."""
+    work = fresh(folder / "disk")
+    (work / "mounted").mkdir()
+    run, resume = (shlex.join(make(*ARGUMENTS)) for make in (runs.snakemake, runs.resume))
+    script = f"""
+    cd {work}/mounted; mount -t tmpfs -o size=100m tmpfs .; cd {work}/mounted
+    if {run} > {work}/told 2>&1; then exit 3; fi
+    mount -o remount,size=1g .
+    {resume} > {work}/resumed 2>&1
+    cp -a . {work}/kept
+    """
+    subprocess.run(runs.in_namespace(script), check=True)
+    lines = (work / "told").read_text().splitlines()
+    told = [lines[n + 1].strip() for n, line in enumerate(lines) if " FAILED " in line]
+    return {
+        "disk_mb": 100,
+        "told": [line.replace(f"{work}/mounted/", "") for line in told],
+        "equal": runs.products_of(work / "kept") == expected,
+        "left_over": [str(path) for path in runs.left_over(work / "kept")],
+    }
+
+
+def failing_disks(folder: Path, finished: Path) -> dict:
+    """Let the writes of each stage meet full, read-only and failing disks."""
+    found = runs.study_disks(
+        runs.stage_commands(ARGUMENTS, finished), finished, fresh(folder / "faults")
+    )
+    return {
+        "stages": {entry["stage"]: sum(entry["killed"].values()) for entry in found},
+        "faults": [fault for entry in found for fault in entry["faults"]],
+    }
+
+
 def main() -> None:
     """Do all, and write down what was found after each part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--part", help="one part only; the others' findings stay")
     args = parser.parse_args()
     rng = random.Random(args.seed)
     finished = fresh(args.folder / "unbroken")
@@ -122,10 +160,15 @@ def main() -> None:
         "unbroken": {"s": round(time.monotonic() - begun, 1), "products": len(expected)},
     }
     parts = {
+        "failing_disks": lambda: failing_disks(args.folder, finished),
+        "small_disk": lambda: small_disk(args.folder, expected),
         "boundaries": lambda: boundaries(args.folder, finished),
         "single_jobs": lambda: single_jobs(args.folder, expected, rng),
         "whole_trees": lambda: whole_trees(args.folder, expected, args.moments, rng),
     }
+    if args.part:
+        parts = {args.part: parts[args.part]}
+        found = {**json.loads(RESULTS.read_text()), **found}
     for name, part in parts.items():
         found[name] = part()
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")

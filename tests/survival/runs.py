@@ -143,9 +143,11 @@ def study_disks(commands: Sequence[Sequence[str]], finished: Path, work: Path) -
     (work / "jobs.json").write_text(json.dumps(commands))
     disk = work / "disk"
     disk.mkdir()
+    words = ["-m", "survival.disks", work / "jobs.json", RUN, work / "findings"]
+    copy = shlex.join(["cp", "-a", str(finished / "results"), "."])
     script = (
-        f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}; cp -a {finished / 'results'} .;"
-        f" {sys.executable} -m survival.disks {work}/jobs.json {RUN} {work}/findings"
+        f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}; {copy};"
+        f" {shlex.join([sys.executable, *map(str, words)])}"
     )
     study = start(in_namespace(script), work, of_stages(finished))
     assert study.wait() == 0, (work / "said").read_text()[-3000:]

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -115,16 +116,15 @@ def on_a_disk(folder, prepare, fails, mend, ends_well):
     tuple
         What the first one said, and what `tessella status` says of it.
     """
-    words = {name: " ".join(map("'{}'".format, c)) for name, c in (("f", fails), ("e", ends_well))}
-    disk, kept = folder / "disk", folder / "kept"
+    disk = folder / "disk"
     disk.mkdir()
     script = f"""
     cd {disk}; {prepare}
-    cd {disk}; if {words["f"]} > {folder}/told 2>&1; then exit 3; fi
+    cd {disk}; if {shlex.join(fails)} > {folder}/told 2>&1; then exit 3; fi
     {sys.executable} -m tessella status {RUN} > {folder}/status 2>&1 || true
     {mend}
-    {words["e"]} > {folder}/resumed 2>&1
-    cp -a . {kept}
+    {shlex.join(ends_well)} > {folder}/resumed 2>&1
+    cp -a . {folder}/kept
     """
     done = subprocess.run(
         runs.in_namespace(script), capture_output=True, text=True, check=False, timeout=300
