@@ -132,9 +132,8 @@ def small_disk(folder: Path, expected: dict[str, str]) -> dict:
 
 def failing_disks(folder: Path, finished: Path) -> dict:
     """Let the writes of each stage meet full, read-only and failing disks."""
-    found = runs.study_disks(
-        runs.stage_commands(ARGUMENTS, finished), finished, fresh(folder / "faults")
-    )
+    works = [fresh(folder / f"faults{number}") for number in range(2)]
+    found = runs.study_disks(runs.stage_commands(ARGUMENTS, finished), finished, works)
     return {
         "stages": {entry["stage"]: sum(entry["killed"].values()) for entry in found},
         "faults": [fault for entry in found for fault in entry["faults"]],
@@ -147,7 +146,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--part", help="one part only; the others' findings stay")
+    parser.add_argument("--parts", nargs="+", help="some parts only; the others' findings stay")
     args = parser.parse_args()
     rng = random.Random(args.seed)
     finished = fresh(args.folder / "unbroken")
@@ -166,8 +165,8 @@ def main() -> None:
         "single_jobs": lambda: single_jobs(args.folder, expected, rng),
         "whole_trees": lambda: whole_trees(args.folder, expected, args.moments, rng),
     }
-    if args.part:
-        parts = {args.part: parts[args.part]}
+    if args.parts:
+        parts = {name: parts[name] for name in args.parts}
         found = {**json.loads(RESULTS.read_text()), **found}
     for name, part in parts.items():
         found[name] = part()

@@ -27,7 +27,7 @@ class Disks(Study):
     def at_write(self, path: Path) -> bool:
         """Let the write fail in every way; see `Study`."""
         self.note(path)
-        if self.number_of_kind() >= 2 or len(self.whole) == 1:
+        if self.number_of_kind() or len(self.whole) == 1:
             return False
         self.killed[self.name] = 0
         for number, (name, outside, inside) in enumerate(self._faults()):

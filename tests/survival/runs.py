@@ -133,25 +133,24 @@ def study_boundaries(
         (work / "jobs.json").write_text(json.dumps(commands[number :: len(works)]))
         words = ["-m", "survival.boundaries", "jobs.json", str(RUN), "findings", how]
         studies.append(start([sys.executable, *words], work, of_stages(work)))
-    for work, study in zip(works, studies, strict=True):
-        assert study.wait() == 0, (work / "said").read_text()[-3000:]
-    return [entry for work in works for entry in findings_in(work)]
+    return findings_of(studies, works)
 
 
-def study_disks(commands: Sequence[Sequence[str]], finished: Path, work: Path) -> list[dict]:
-    """Let stages write to disks that fail, on a small file system of their own."""
-    (work / "jobs.json").write_text(json.dumps(commands))
-    disk = work / "disk"
-    disk.mkdir()
-    words = ["-m", "survival.disks", work / "jobs.json", RUN, work / "findings"]
+def study_disks(
+    commands: Sequence[Sequence[str]], finished: Path, works: Sequence[Path]
+) -> list[dict]:
+    """Let stages write to disks that fail, on small file systems of their own."""
     copy = shlex.join(["cp", "-a", str(finished / "results"), "."])
-    script = (
-        f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}; {copy};"
-        f" {shlex.join([sys.executable, *map(str, words)])}"
-    )
-    study = start(in_namespace(script), work, of_stages(finished))
-    assert study.wait() == 0, (work / "said").read_text()[-3000:]
-    return findings_in(work)
+    studies = []
+    for number, work in enumerate(works):
+        (work / "jobs.json").write_text(json.dumps(commands[number :: len(works)]))
+        (work / "disk").mkdir()
+        words = ["-m", "survival.disks", work / "jobs.json", RUN, work / "findings"]
+        study = shlex.join([sys.executable, *map(str, words)])
+        disk = shlex.quote(f"{work}/disk")
+        script = f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}; {copy}; {study}"
+        studies.append(start(in_namespace(script), work, of_stages(finished)))
+    return findings_of(studies, works)
 
 
 def in_namespace(script: str) -> list[str]:
@@ -159,9 +158,13 @@ def in_namespace(script: str) -> list[str]:
     return ["unshare", "-rm", "bash", "-euc", script]
 
 
-def findings_in(work: Path) -> list[dict]:
-    """Read what a study found."""
-    return [json.loads(line) for line in (work / "findings").read_text().splitlines()]
+def findings_of(studies: Sequence[subprocess.Popen], works: Sequence[Path]) -> list[dict]:
+    """Wait for studies and read what they found."""
+    found = []
+    for work, study in zip(works, studies, strict=True):
+        assert study.wait() == 0, (work / "said").read_text()[-3000:]
+        found += [json.loads(line) for line in (work / "findings").read_text().splitlines()]
+    return found
 
 
 def wait_until(is_so, process: subprocess.Popen, seconds: float = 120) -> None:

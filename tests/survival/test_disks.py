@@ -55,7 +55,10 @@ def test_limit_of_file_size_is_named(tmp_path):
 
 def test_every_stage_names_every_fault_and_goes_on_after_it(can_mount, minimal_run, tmp_path):
     commands = runs.stage_commands(finished_run.arguments(), minimal_run)
-    found = runs.study_disks(commands, minimal_run, tmp_path)
+    works = [tmp_path / "one", tmp_path / "two"]
+    for work in works:
+        work.mkdir()
+    found = runs.study_disks(commands, minimal_run, works)
     scripts = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
     assert {entry["stage"] for entry in found} == scripts
     assert all(faults >= 5 for entry in found for faults in entry["killed"].values())

@@ -41,7 +41,6 @@ def test_every_change_that_a_stage_makes(minimal_run, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "change", "group"),
     [
-        ("simulate_exposure", 4, True),
         ("packetize_exposure", 13, True),
         ("calibrate_exposure", 6, False),
         ("write_manifest", 8, True),
@@ -66,7 +65,7 @@ def test_killed_job_is_tried_again_in_the_same_run(arguments, expected, tmp_path
 
 def test_chain_of_kills_at_changes_of_snakemake_itself(arguments, tmp_path, end_well):
     command = runs.snakemake(*arguments)
-    for change in (2, 11, 40, 90, 150):
+    for change in (2, 11, 40, 100):
         environment = stages.killing("-m snakemake", change, tmp_path, group=True)
         assert runs.start(command, tmp_path, environment).wait() != 0
         command = runs.resume(*arguments)

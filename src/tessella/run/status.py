@@ -35,7 +35,7 @@ def read_summary(folder: str | Path) -> dict[str, Any] | None:
     summary, times = (Path(folder) / name for name in (SUMMARY, TIMES))
     if not summary.is_file():
         return None
-    cost = json.loads(times.read_text())["wall_s"] if times.is_file() else None
+    cost = json.loads(times.read_text()).get("wall_s") if times.is_file() else None
     return {**json.loads(summary.read_text()), "wall_s": {"value": cost}}
 
 
