@@ -2,7 +2,7 @@
 
 Arguments: a JSON file with command lines of stage scripts, to be run in the working directory; the
 folder of results of a finished run in it; a file for what is found, one JSON object a line; and
-`all`, or `few` for two files of a kind in each stage, each change of which is killed at once.
+`all`, or `few` for one file of a kind in each stage, and one kill before each change.
 
 A stage works until it writes a file, and is then forked again and again: one fork is killed before
 the n-th change that the write makes, the next one plays the rerun and writes the file to its end.
@@ -47,7 +47,7 @@ class Study:
             Whether this process is a fork, whose work ends with the write.
         """
         self.note(path)
-        if not self.every and self.number_of_kind() >= 2:
+        if not self.every and self.number_of_kind():
             return False
         if len(self.whole) == 1:  # a record, which differs from run to run
             if not (child := os.fork()):

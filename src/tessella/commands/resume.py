@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.directory).resolve()
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; --directory is the working directory of a run")
-    command = [sys.executable, "-m", "snakemake", *args.more]
+    command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *args.more]
     if folder != Path.cwd():
         command += ["--directory", str(folder)]
     locked = is_locked(folder)

@@ -7,6 +7,7 @@ outside of a run have no seals.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -106,7 +107,9 @@ def start_run(folder: str | Path) -> Run:
 
 def mark(run: Run) -> None:
     """Write the file that marks the folder of a run again, where it is lost or damaged."""
-    _write(run.folder / RUN_FILE, _run_text(run.identifier).encode())
+    path = run.folder / RUN_FILE
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    _write(path, _run_text(run.identifier).encode(), unfinished)
 
 
 def run_of(path: str | Path) -> Run | None:
@@ -151,18 +154,21 @@ def write_seal(run: Run, name: str, part: Path, made_by: Mapping[str, Any]) -> N
     """Seal a product whose content is that of the file `part`.
 
     Of what it is made from, products of this run are named by their path below its folder; files
-    from elsewhere, another run included, by their plain name.
+    from elsewhere, another run included, by their plain name. The unfinished seal lies beside
+    `part`: what a killed writer leaves is in one place.
     """
     whole, head = _digests(part)
     text = _text(Seal(name, run.identifier, whole, head, _seen_from(run, made_by)))
-    _write(run.seal_path(name), text)
+    _write(run.seal_path(name), text, part.with_name(f"{part.name}.seal"))
 
 
-def _write(path: Path, text: bytes) -> None:
+def _write(path: Path, text: bytes, unfinished: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        unfinished.write_bytes(text)
+        with unfinished.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

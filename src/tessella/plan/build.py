@@ -20,6 +20,7 @@ from tessella.astrometry.wcs import attitude_of
 from tessella.config import Config, load_state
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import filters
+from tessella.io.atomic import replacing
 from tessella.models import ExposureKey, Lattice, PlannedExposure
 from tessella.plan.exposures import read_exposures
 from tessella.plan.selection import read_reference_table, select, selection_id
@@ -239,10 +240,9 @@ def load_plan(config: Config, base: str | Path) -> Plan:
     path = Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
     kept = _read(path)
     if kept is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(_checked(json.dumps(asdict(make_plan(config, base)), indent=1)))
-        part.replace(path)
+        plan = make_plan(config, base)
+        with replacing(path, None) as part:
+            part.write_text(_checked(json.dumps(asdict(plan), indent=1)))
         kept = _read(path)
         assert kept is not None
     return Plan(

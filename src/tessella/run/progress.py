@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tessella.io.atomic import fault_of_disk, replacing
+
 #: Where the record of a run lies below its folder of results.
 RECORD = "logs/progress.json"
 
@@ -156,21 +158,22 @@ def first_error(log: str | Path) -> str:
     """Return the first line of a log that says what went wrong, else its last line."""
     path = Path(log)
     if not log or not path.is_file():
-        return "no log was written"
+        return (log and fault_of_disk(path.parent)) or "no log was written"
     lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
     said = [line for line in lines if line]
     errors = [line for line in said if line.startswith("ERROR")]
     errors += [line for line in said if _ERROR_LINE.match(line)]
-    return (errors or said[-1:] or ["the log is empty"])[0]
+    if errors:
+        return errors[0]
+    if said:
+        return said[-1]
+    return fault_of_disk(path.parent) or "the log is empty"
 
 
 def write_record(folder: str | Path, record: Record) -> None:
     """Keep the record of a run below its folder of results."""
-    path = Path(folder) / RECORD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record), indent=1) + "\n")
-    part.replace(path)
+    with replacing(Path(folder) / RECORD, None) as part:
+        part.write_text(json.dumps(asdict(record), indent=1) + "\n")
 
 
 def read_record(folder: str | Path) -> Record | None:
