@@ -13,6 +13,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_tessella import lines
+from tessella.errors import DataError
 from tessella.run.progress import Job, Progress, write_record
 from tessella.run.slurm_jobs import how_it_ended
 
@@ -175,7 +176,10 @@ class LogHandler(LogHandlerBase):
             failed = bool(self.progress.failed)
             complete = self.progress.n_done == self.progress.n_planned
             state = "done" if complete else "failed" if failed else "running"
-            write_record(folder, self.progress.record(state))
+            try:
+                write_record(folder, self.progress.record(state))
+            except DataError as error:
+                self._say(f"ERROR: {error}")
             self.recorded = time.monotonic()
 
     def _say(self, line: str) -> None:

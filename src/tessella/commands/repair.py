@@ -108,7 +108,7 @@ class Snakemake:
     def _call(self, *more: str, with_hooks: bool = True) -> None:
         """Call it; without hooks, what the workflow says of the whole run is not shown."""
         sys.stdout.flush()
-        command = [sys.executable, "-m", "snakemake", *self.arguments]
+        command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *self.arguments]
         if self.directory != Path.cwd():
             command += ["--directory", str(self.directory)]
         stdout = None if with_hooks else subprocess.DEVNULL
