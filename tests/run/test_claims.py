@@ -178,3 +178,11 @@ def test_snakemake_that_runs_no_job_asks_for_nothing(words):
 )
 def test_what_is_asked_of_snakemake_is_read_from_its_words(words, asked):
     assert asked_of_snakemake(words.split(), RESULTS) == asked
+
+
+def test_damaged_claim_is_named(tmp_path):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    for content in ("", "[]", '{"asked": 1'):
+        (tmp_path / FOLDER / "host-1.json").write_text(content)
+        with pytest.raises(DataError, match="host-1.json: not a readable claim"):
+            live_claims(tmp_path)

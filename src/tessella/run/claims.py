@@ -173,16 +173,24 @@ def _claims(folder: Path) -> list[tuple[Path, Claim]]:
     found = []
     for path in (folder / FOLDER).glob("*.json"):
         try:
-            kept = json.loads(path.read_text())
+            claim = _parse(path.read_text())
         except FileNotFoundError:  # that run has just ended
             continue
-        asked = kept.pop("asked")
-        asked["targets"] = tuple(asked["targets"])
-        writes = frozenset(kept.pop("writes"))
-        claim = Claim(**kept, asked=Asked(**asked), writes=writes)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: not a readable claim of a run; remove it if no Snakemake works here"
+            ) from error
         if (claim.host, claim.pid, claim.created) != own:
             found.append((path, claim))
     return sorted(found, key=lambda pair: pair[1].started)
+
+
+def _parse(text: str) -> Claim:
+    kept = json.loads(text)
+    asked = kept.pop("asked")
+    asked["targets"] = tuple(asked["targets"])
+    writes = frozenset(kept.pop("writes"))
+    return Claim(**kept, asked=Asked(**asked), writes=writes)
 
 
 def _lives(path: Path, claim: Claim) -> bool:
