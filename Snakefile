@@ -14,7 +14,7 @@ configfile: f"{workflow.basedir}/config/default.yaml"
 
 from tessella import environment, errors
 from tessella.config import load, section
-from tessella.io.seals import start_run
+from tessella.io.runs import start_run
 from tessella.plan.build import check_inputs, find_file, load_plan
 from tessella.run import claims, slurm_jobs
 
@@ -71,9 +71,14 @@ include: "rules/manifest.smk"
 
 onstart:
     jobs = list(workflow.dag.needrun_jobs())
+    remote = next((job for job in jobs if not job.is_local), None)
+    # Slurm's executor calls all jobs of a run by one name; the others have none.
+    jobs_name = getattr(remote and workflow.scheduler.get_executor(remote), "run_uuid", "")
     try:
-        slurm_jobs.refuse_doubles(".", ((job.rule.name, job.wildcards) for job in jobs))
-        claims.take(".", asked, [str(file) for job in jobs for file in job.output])
+        cared_for = {claim.jobs_name for claim in claims.live_claims(".")} - {""}
+        planned = ((job.rule.name, job.wildcards) for job in jobs)
+        slurm_jobs.refuse_doubles(".", planned, cared_for)
+        claims.take(".", asked, [str(file) for job in jobs for file in job.output], jobs_name)
         start_run(f"{cfg.results}/{cfg.run}")
     except errors.DataError as error:
         sys.exit(f"ERROR: {error}")

@@ -25,7 +25,7 @@ def test_failed_block_leaves_what_was_there(tmp_path):
 def test_folder_is_made_and_the_name_is_kept(tmp_path):
     with replacing(tmp_path / "new" / "a.asdf", None) as part:
         assert part.name == "a.asdf"
-        assert part.parent.parent == tmp_path / "new"
+        assert part.parents[1] == tmp_path / "new" / ".a.asdf.part"
         part.write_text("whole")
     assert (tmp_path / "new" / "a.asdf").read_text() == "whole"
 
@@ -49,6 +49,7 @@ def test_killed_writer_leaves_nothing_under_the_final_name(tmp_path):
     writer.wait()
     writer.stdout.close()
     assert not path.exists()
-    assert all(
-        child.name.startswith(".") and child.name.endswith(".part") for child in tmp_path.iterdir()
-    )
+    assert [child.name for child in tmp_path.iterdir()] == [".a.txt.part"]
+    with replacing(path, None) as part:
+        part.write_text("whole")
+    assert [child.name for child in tmp_path.iterdir()] == ["a.txt"]

@@ -16,7 +16,8 @@ from tessella.astrometry.gwcs_model import build_tangent_gwcs
 from tessella.errors import DataError
 from tessella.io import seals
 from tessella.io.contents import read_contents
-from tessella.io.seals import Broken, start_run
+from tessella.io.runs import start_run
+from tessella.io.seals import Broken
 from tessella.models import Lattice
 
 DATA = np.arange(600, dtype="f4").reshape(20, 30)

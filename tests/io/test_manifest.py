@@ -6,7 +6,8 @@ import pytest
 from finished_run import changed, product
 
 from tessella.io.manifest import MANIFEST, parse_manifest, write_manifest
-from tessella.io.seals import Broken, sha256, start_run
+from tessella.io.runs import start_run
+from tessella.io.seals import Broken, sha256
 
 
 def make(folder, order=1):

@@ -20,7 +20,7 @@ from tessella.io.references import (
     write_photometry,
     write_selection,
 )
-from tessella.io.seals import start_run
+from tessella.io.runs import start_run
 from tessella.io.verdict import Verdict, write_verdict
 from tessella.models import Window
 from tessella.references.make import measure_flat, measure_maps, photometry_row

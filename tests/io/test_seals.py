@@ -9,7 +9,8 @@ from finished_run import changed, flipped, product
 from tessella.errors import DataError
 from tessella.io import seals
 from tessella.io.asdf_files import open_roman
-from tessella.io.seals import Broken, read_seal, run_of, sha256, start_run
+from tessella.io.runs import RUN_FILE, run_of, start_run
+from tessella.io.seals import Broken, read_seal, sha256
 
 NAME = "level2/a.json"
 
@@ -42,7 +43,7 @@ def test_flipped_bits_of_a_product_and_of_its_seal_are_found(results, which):
 
 
 def test_every_flipped_bit_of_the_mark_of_a_run_is_found(results):
-    mark = results / seals.RUN_FILE
+    mark = results / RUN_FILE
     original = mark.read_bytes()
     for bit in range(8 * len(original)):
         with changed(mark, flipped(original, bit)), pytest.raises(DataError, match=mark.name):

@@ -9,7 +9,8 @@ from finished_run import changed, product
 from tessella.errors import DataError
 from tessella.io import seals
 from tessella.io.manifest import MANIFEST, write_manifest
-from tessella.io.seals import RUN_FILE, mark, run_of, start_run, write_seal
+from tessella.io.runs import RUN_FILE, mark, run_of, start_run
+from tessella.io.seals import write_seal
 from tessella.run.audit import audit
 from tessella.run.rebuild import waves
 from tessella.run.survey import survey
@@ -99,16 +100,16 @@ def test_lost_product_of_an_unfinished_run_is_known_from_what_it_was_made_into(u
 
 def test_files_that_no_job_of_the_run_made_are_unknown(results):
     (results / "level2/notes.txt").touch()
-    (results / "level2/.sum.txt.host.1.part").mkdir()
-    (results / "level2/.sum.txt.host.1.part/sum.txt").touch()
-    (results / "seals/level2/.sum.txt.json.0.part").touch()
+    (results / "level2/.sum.txt.part").mkdir()
+    (results / "level2/.sum.txt.part/sum.txt").touch()
+    (results / "seals/level2/.sum.txt.json.part").touch()
     product(results, "level2/left.txt", "of other settings", ONE, stage="other")
     assert found(results) == dict.fromkeys(
         [
-            "level2/.sum.txt.host.1.part",
+            "level2/.sum.txt.part",
             "level2/left.txt",
             "level2/notes.txt",
-            "seals/level2/.sum.txt.json.0.part",
+            "seals/level2/.sum.txt.json.part",
         ],
         "unknown",
     )

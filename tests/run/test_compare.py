@@ -13,7 +13,7 @@ from tessella.io import seals
 from tessella.io.atomic import replacing
 from tessella.io.contents import Array, Contents
 from tessella.io.provenance import provenance
-from tessella.io.seals import start_run
+from tessella.io.runs import start_run
 from tessella.run.compare import compare_arrays, compare_contents
 
 CATALOG = "level4/r00001_p_full_000p86x36y63_cat.parquet"

@@ -1,6 +1,7 @@
 """The roots of a difference are found in what the seals say, or it is said that there are none."""
 
-from tessella.io.seals import Digest, Seal
+from tessella.io.digests import Digest
+from tessella.io.seals import Seal
 from tessella.run.explain import explain
 
 EXPOSURES = "r0000101001001001001_0001", "r0000101001001001001_0002"
@@ -30,7 +31,7 @@ class Hand:
             "options": self.options.get(stage, {}),
             "made_from": entries,
         }
-        self.seals[name] = Seal(name, "run", Digest(1, content), None, made_by)
+        self.seals[name] = Seal(name, "run", Digest(1, content), content, None, made_by)
         return name
 
 

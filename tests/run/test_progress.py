@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tessella.errors import DataError
 from tessella.run.progress import (
     Failure,
     Job,
@@ -99,6 +100,14 @@ def test_record_is_read_as_it_was_written(tmp_path):
     assert read_record(tmp_path) == record
     assert json.loads((tmp_path / "logs/progress.json").read_text())["state"] == "failed"
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["progress.json"]
+
+
+@pytest.mark.parametrize("content", ["", '{"state": "done"', "[]", '{"state": "done"}'])
+def test_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/progress.json").write_text(content)
+    with pytest.raises(DataError, match=r"progress\.json: not a readable record"):
+        read_record(tmp_path)
 
 
 def test_jobs_are_blocked_by_the_failed_rules_far_before_them():

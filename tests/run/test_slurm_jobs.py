@@ -25,7 +25,7 @@ def slurm(tmp_path, monkeypatch):
 def test_only_our_jobs_of_the_folder_are_found(slurm, tmp_path):
     others = f"18|PENDING|other|(null)|{tmp_path}\n19|RUNNING|tessella_5b|rule_fit|/elsewhere"
     slurm("squeue", f"{HERE}{tmp_path}\n{others}")
-    assert jobs_in(tmp_path) == [SlurmJob("17", "RUNNING", "fit r1_f158")]
+    assert jobs_in(tmp_path) == [SlurmJob("17", "RUNNING", "fit r1_f158", "tessella_5b")]
 
 
 def test_folder_may_be_named_by_a_link_and_hold_a_bar(slurm, tmp_path):
@@ -54,6 +54,12 @@ def test_what_a_job_in_the_queue_makes_is_not_made_beside_it(slurm, tmp_path):
     refuse_doubles(tmp_path, [("fit", ("r2", "f158")), ("flat", ())])
     with pytest.raises(DataError, match=r"17 \(fit r1_f158, running\).*tessella resume"):
         refuse_doubles(tmp_path, [("flat", ()), ("fit", ("r1", "f158"))])
+
+
+def test_jobs_that_a_living_run_cares_for_are_left_to_its_claim(slurm, tmp_path):
+    slurm("squeue", f"{HERE}{tmp_path}")
+    (job,) = jobs_in(tmp_path)
+    refuse_doubles(tmp_path, [("fit", ("r1", "f158"))], cared_for={job.name})
 
 
 def test_order_that_slurm_does_not_take_is_an_error(slurm):

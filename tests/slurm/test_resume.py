@@ -77,6 +77,19 @@ def test_pending_jobs_are_waited_for_too(work):
     assert len(work.cluster.asked("%A")) == 1
 
 
+def test_run_of_another_name_works_beside_one_of_the_same_jobs(work):
+    other = STARS.replace("results/small", "results/other")
+    work.lose(STARS)
+    work.behave(STAGE, ASLEEP)
+    with work.start(STARS) as first:
+        wait_until(lambda: STAGE in work.executions(), 60, "the first run's job starts")
+        with work.start(other, "--config", "run=other") as second:
+            wait_until(lambda: len(work.cluster.jobs()) == 2, 60, f"two jobs: {second.said}")
+            wake(work)
+            assert (first.end(), second.end()) == (0, 0), first.said + second.said
+    assert (work.folder / other).is_file()
+
+
 def test_run_beside_jobs_that_make_the_same_is_refused(work, orphan):
     unlock = [sys.executable, "-m", "snakemake", *work.arguments("--unlock")]
     subprocess.run(unlock, cwd=work.folder, env=work.cluster.environment, check=True)

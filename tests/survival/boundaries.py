@@ -30,7 +30,7 @@ class Study:
     """One stage, which works until it writes; each write is then killed at each of its changes."""
 
     def __init__(self, results: Path, every: bool) -> None:
-        from tessella.io.seals import run_of
+        from tessella.io.runs import run_of
 
         self.run, self.changes = run_of(results.resolve() / "any"), Changes(results)
         self.every = every

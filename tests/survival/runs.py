@@ -78,7 +78,8 @@ def products_of(work: Path) -> dict[str, str]:
     The manifest must name the same.
     """
     from tessella.io.manifest import MANIFEST, parse_manifest
-    from tessella.io.seals import Run, check, run_of, seals_of
+    from tessella.io.runs import Run, run_of
+    from tessella.io.seals import check, seals_of
 
     run = run_of(work / RUN / MANIFEST)
     assert isinstance(run, Run)
@@ -115,7 +116,8 @@ def stage_commands(arguments: Sequence[str], work: Path) -> list[list[str]]:
 def of_stages(work: Path) -> dict[str, str]:
     """Environment in which stages give what they gave in a finished run, and find the tests."""
     from tessella import environment
-    from tessella.io.seals import run_of, seals_of
+    from tessella.io.runs import run_of
+    from tessella.io.seals import seals_of
 
     run = run_of(work / RUN / "any")
     assert run is not None

@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 from tessella.io.atomic import replacing
-from tessella.io.seals import Broken, read_seal, run_of, sha256
+from tessella.io.runs import run_of
+from tessella.io.seals import Broken, read_seal, sha256
 from tessella.stage import stage_arguments
 
 stage_arguments(__doc__, [])  # says errors as stages do

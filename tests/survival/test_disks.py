@@ -13,7 +13,8 @@ from finished_run import ROOT, RUN
 from survival import runs
 
 from tessella.errors import DataError
-from tessella.io.atomic import fault_of_disk, replacing
+from tessella.io.atomic import replacing
+from tessella.io.disk import fault_of_disk
 
 
 @pytest.fixture
@@ -65,18 +66,22 @@ def test_every_stage_names_every_fault_and_goes_on_after_it(can_mount, minimal_r
     assert [fault for entry in found for fault in entry["faults"]] == []
 
 
-def test_run_on_a_full_disk_says_so_and_ends_equal_once_there_is_room(
-    can_mount, arguments, expected, tmp_path
+@pytest.mark.parametrize(
+    ("prepare", "mend", "fault"),
+    [
+        ("mount -t tmpfs -o size=500k tmpfs .", "mount -o remount,size=100m .", "ENOSPC"),
+        ("mkdir results; mount -t tmpfs -o ro tmpfs results", "umount results", "EROFS"),
+    ],
+    ids=["full", "read-only"],
+)
+def test_run_on_a_disk_that_takes_nothing_says_so_and_ends_equal_once_it_does(
+    can_mount, arguments, expected, tmp_path, prepare, mend, fault
 ):
-    told, _ = on_a_disk(
-        tmp_path,
-        "mount -t tmpfs -o size=500k tmpfs .",
-        runs.snakemake(*arguments),
-        "mount -o remount,size=100m .",
-        runs.resume(*arguments),
-    )
-    assert "ENOSPC" in told
-    assert "results/minimal/" in told
+    commands = runs.snakemake(*arguments), runs.resume(*arguments)
+    told, _ = on_a_disk(tmp_path, prepare, commands[0], mend, commands[1])
+    assert fault in told
+    assert "results/minimal" in told
+    assert "Traceback" not in told
     assert runs.products_of(tmp_path / "kept") == expected
 
 
@@ -94,20 +99,6 @@ def test_disk_that_others_fill_is_named_although_no_log_can_be_written(
     )
     assert "ENOSPC" in told
     assert "ENOSPC" in status
-    assert runs.products_of(tmp_path / "kept") == expected
-
-
-def test_read_only_results_are_named_before_the_first_job(can_mount, arguments, expected, tmp_path):
-    told, _ = on_a_disk(
-        tmp_path,
-        "mkdir results; mount -t tmpfs -o ro tmpfs results",
-        runs.snakemake(*arguments),
-        "umount results",
-        runs.resume(*arguments),
-    )
-    assert "EROFS" in told
-    assert "results/minimal" in told
-    assert "Traceback" not in told
     assert runs.products_of(tmp_path / "kept") == expected
 
 

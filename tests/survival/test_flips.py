@@ -18,7 +18,8 @@ from tessella.io import seals
 from tessella.io.asdf_files import open_roman
 from tessella.io.manifest import MANIFEST
 from tessella.io.references import read_selection
-from tessella.io.seals import RUN_FILE, Broken, read_seal, run_of, sha256, start_run, write_seal
+from tessella.io.runs import RUN_FILE, run_of, start_run
+from tessella.io.seals import Broken, read_seal, sha256, write_seal
 from tessella.run.audit import audit
 from tessella.run.survey import survey
 

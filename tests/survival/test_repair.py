@@ -11,7 +11,7 @@ import pytest
 from finished_run import RUN, arguments, copy_of, flipped
 
 from tessella.io.manifest import MANIFEST
-from tessella.io.seals import RUN_FILE, run_of, start_run
+from tessella.io.runs import RUN_FILE, run_of, start_run
 from tessella.run import claims
 from tessella.run.audit import audit
 
@@ -237,7 +237,7 @@ def test_stale_products_are_made_again(toy):
 
 def test_unknown_files_are_named_and_stay_and_left_overs_go(toy):
     (toy / "level2/notes.md").write_text("mine")
-    left = toy / "level2/.1_cal.txt.host.7.part"
+    left = toy / "level2/.1_cal.txt.part"
     left.mkdir()
     (left / "1_cal.txt").write_text("half")
     done = repair(toy)

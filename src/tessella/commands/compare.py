@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING
 
 from tessella.errors import ConfigError, DataError
 from tessella.io.atomic import replacing
-from tessella.io.seals import (
-    RUN_FILE,
-    Broken,
-    Digest,
-    Run,
-    Seal,
-    difference,
-    run_of,
-    seals_of,
-)
+from tessella.io.runs import RUN_FILE, Run, run_of
+from tessella.io.seals import check_size, seals_of
 from tessella.run.explain import Explanation, explain
 from tessella.run.products import kind_of
 
@@ -64,7 +56,7 @@ def _compare(args: argparse.Namespace) -> int:
     seals = [{seal.name: seal for seal in seals_of(run)} for run in runs]
     for run, sealed in zip(runs, seals, strict=True):
         for seal in sealed.values():
-            _refuse_absent(run, seal)
+            check_size(run, seal)
     explanation = explain(*seals)
     differences = _differences(*runs, explanation)
     lines = [f"A {runs[0].folder}", f"B {runs[1].folder}", *text.headline(explanation)]
@@ -99,16 +91,6 @@ def _open(folder: str) -> Run:
         found = f"no {RUN_FILE}, so no results of a run"
         raise DataError(f"{folder}: {found}; expected such as: {EXAMPLE}")
     return run
-
-
-def _refuse_absent(run: Run, seal: Seal) -> None:
-    """Refuse a product that is not there, or has another size than was written; it is not read."""
-    path = run.folder / seal.name
-    if not path.is_file():
-        raise Broken(run, seal.name, "missing", "no file")
-    size = path.stat().st_size
-    if size != seal.whole.bytes:
-        raise Broken(run, seal.name, "damaged", difference(Digest(size, ""), seal.whole))
 
 
 def _differences(a: Run, b: Run, explanation: Explanation) -> list["ProductDifference"]:

@@ -14,7 +14,8 @@ from tessella.commands.resume import is_locked, outlive, refuse_if_running
 from tessella.commands.verify import is_finished, look, say
 from tessella.errors import DataError
 from tessella.io.manifest import MANIFEST, origin_of
-from tessella.io.seals import RUN_FILE, mark, read_seal
+from tessella.io.runs import RUN_FILE, mark
+from tessella.io.seals import read_seal
 from tessella.run.claims import Asked, refuse_second
 from tessella.run.processes import processes_in
 from tessella.run.rebuild import time_of_change, waves

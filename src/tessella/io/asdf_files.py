@@ -12,7 +12,8 @@ from asdf.exceptions import ValidationError
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
-from tessella.io.seals import Broken, Run, run_of, sha256
+from tessella.io.runs import Run, run_of
+from tessella.io.seals import Broken, sha256
 
 _BLOCK_MAGIC = b"\xd3BLK"
 #: After magic and header size: flags, compression, allocated, used and data size, checksum.

@@ -15,7 +15,8 @@ import numpy as np
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
-from tessella.io.seals import run_of, sha256
+from tessella.io.runs import run_of
+from tessella.io.seals import sha256
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.clock import iso_time, read_time
 from tessella.telemetry.decode import Received

@@ -11,7 +11,9 @@ from typing import Any
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
-from tessella.io.seals import Broken, Digest, Run, Seal, run_of, seals_of
+from tessella.io.digests import Digest
+from tessella.io.runs import Run, run_of
+from tessella.io.seals import Broken, Seal, seals_of
 
 #: Name of the manifest; where it is, the run is finished.
 MANIFEST = "manifest.json"

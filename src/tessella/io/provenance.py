@@ -9,7 +9,8 @@ from typing import Any
 
 import tessella
 from tessella import environment
-from tessella.io.seals import name_of, sha256
+from tessella.io.runs import name_of
+from tessella.io.seals import sha256
 
 #: The package, and the scripts of the clone that it was installed from.
 _PACKAGE = Path(tessella.__file__).parent

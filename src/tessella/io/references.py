@@ -14,7 +14,8 @@ from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.atomic import replacing
 from tessella.io.exposure_meta import update
-from tessella.io.seals import run_of, sha256
+from tessella.io.runs import run_of
+from tessella.io.seals import sha256
 from tessella.models import BORDER, Reference, Window
 from tessella.psf.effective import EffectivePsf
 

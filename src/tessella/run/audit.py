@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from tessella.io.digests import Digest, difference, digest_of
 from tessella.io.manifest import MANIFEST
-from tessella.io.seals import difference, digest_of
 from tessella.run.survey import Finding, Survey, is_left_over, survey
 
 #: Where official files say how they are called.
@@ -124,11 +124,17 @@ def _content(held: Survey, owners: Mapping[str, list[str]], name: str) -> Findin
         others = [owner for owner in owners.get(digest.sha256, ()) if owner != name]
         if others:
             return Finding(name, "swapped", f"its content is that of {others[0]}")
-        return Finding(name, "damaged", difference(digest, origin.whole))
+        return Finding(name, "damaged", _difference(digest, origin.whole))
     if called and called[1].decode(errors="replace") != path.name:
         said = called[1].decode(errors="replace")
         return Finding(name, "swapped", f"inside it is called {said}")
     return None
+
+
+def _difference(found: Digest, expected: Digest) -> str:
+    if found.bytes != expected.bytes:
+        return f"it has {found.bytes} bytes, {expected.bytes} were written"
+    return difference("SHA-256", found.sha256, expected.sha256)
 
 
 def _stale(held: Survey, owners: Mapping[str, list[str]], name: str) -> Finding | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from tessella.errors import DataError
+from tessella.io.atomic import replacing
 
 #: Where claims lie below the working folder of a run.
 FOLDER = ".snakemake/claims"
@@ -70,6 +71,8 @@ class Claim:
     asked: Asked
     #: Files that its jobs write.
     writes: frozenset[str]
+    #: What its jobs are called in Slurm's queue; empty where it does not use that.
+    jobs_name: str = ""
 
     @property
     def file(self) -> str:
@@ -127,7 +130,7 @@ def refuse_second(folder: str | Path, asked: Asked | None) -> None:
             raise _refusal(folder, claim)
 
 
-def take(folder: str | Path, asked: Asked, writes: Iterable[str]) -> Claim:
+def take(folder: str | Path, asked: Asked, writes: Iterable[str], jobs_name: str = "") -> Claim:
     """Claim files until this process ends; remove the claims of runs that died.
 
     Of two runs that start at the same time at least one is refused.
@@ -135,15 +138,14 @@ def take(folder: str | Path, asked: Asked, writes: Iterable[str]) -> Claim:
     Raises
     ------
     DataError
-        If another run writes one of the files.
+        If another run writes one of the files, or the folder cannot be written to.
     """
     folder = Path(folder)
-    own = Claim(*_this_process(), datetime.now().timestamp(), asked, frozenset(writes))
+    now = datetime.now().timestamp()
+    own = Claim(*_this_process(), now, asked, frozenset(writes), jobs_name)
     path = folder / FOLDER / own.file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps({**asdict(own), "writes": sorted(own.writes)}))
-    part.replace(path)
+    with replacing(path, None) as part:
+        part.write_text(json.dumps({**asdict(own), "writes": sorted(own.writes)}))
     atexit.register(path.unlink, missing_ok=True)
     for other_path, other in _claims(folder):
         if not _lives(other_path, other):

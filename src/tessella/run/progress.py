@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tessella.io.atomic import fault_of_disk, replacing
+from tessella.errors import DataError
+from tessella.io.atomic import replacing
+from tessella.io.disk import fault_of_disk
 
 #: Where the record of a run lies below its folder of results.
 RECORD = "logs/progress.json"
@@ -177,16 +179,27 @@ def write_record(folder: str | Path, record: Record) -> None:
 
 
 def read_record(folder: str | Path) -> Record | None:
-    """Read the record of a run; None where none was kept."""
+    """Read the record of a run; None where none was kept.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
     path = Path(folder) / RECORD
     if not path.is_file():
         return None
-    kept = json.loads(path.read_text())
-    failures, retried = (
-        [Failure(**failure) for failure in kept.pop(key, ())] for key in ("failures", "retried")
-    )
-    links = [(before, after) for before, after in kept.pop("links")]
-    return Record(failures=failures, links=links, retried=retried, **kept)
+    try:
+        kept = json.loads(path.read_text())
+        failures, retried = (
+            [Failure(**failure) for failure in kept.pop(key, ())] for key in ("failures", "retried")
+        )
+        links = [(before, after) for before, after in kept.pop("links")]
+        return Record(failures=failures, links=links, retried=retried, **kept)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a readable record of a run; the next run writes it anew"
+        ) from error
 
 
 def blocked(record: Record) -> dict[tuple[str, ...], dict[str, int]]:

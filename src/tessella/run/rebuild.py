@@ -17,7 +17,8 @@ def waves(held: Survey, bad: Collection[str]) -> list[list[str]]:
     Examples
     --------
     >>> from tessella.io.manifest import Origin
-    >>> from tessella.io.seals import Digest, Run
+    >>> from tessella.io.digests import Digest
+    >>> from tessella.io.runs import Run
     >>> origins = {"c": Origin(Digest(1, "c"), 0, (("b", "b"),), "x", b"c"),
     ...            "b": Origin(Digest(1, "b"), 0, (("a", "a"),), "x", b"b")}
     >>> users = {"b": {"c": "b"}, "a": {"b": "a"}}

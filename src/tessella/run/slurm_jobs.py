@@ -4,7 +4,7 @@ import getpass
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class SlurmJob:
     state: str
     #: Rule and wildcards.
     what: str
+    #: The same for all jobs that one Snakemake submits.
+    name: str = ""
 
     def __str__(self) -> str:
         return f"{self.number} ({self.what}, {self.state.lower()})"
@@ -70,14 +72,14 @@ def parse_queue(said: str, folder: Path) -> list[SlurmJob]:
     Examples
     --------
     >>> parse_queue("17|RUNNING|tessella_5b|rule_flat_wildcards_r1|/data/x", Path("/data/x"))
-    [SlurmJob(number='17', state='RUNNING', what='flat r1')]
+    [SlurmJob(number='17', state='RUNNING', what='flat r1', name='tessella_5b')]
     """
     found = []
     for line in said.splitlines():
         number, state, name, comment, place = line.split("|", maxsplit=4)
         if name.startswith(PREFIX) and Path(place) == folder:
             what = comment.removeprefix("rule_").replace("_wildcards_", " ")
-            found.append(SlurmJob(number, state, what))
+            found.append(SlurmJob(number, state, what, name))
     return found
 
 
@@ -94,7 +96,11 @@ def cancel(jobs: Sequence[SlurmJob]) -> None:
         raise DataError(f"scancel: {complaint.splitlines()[-1]}: {listed(jobs)} still stand")
 
 
-def refuse_doubles(folder: str | Path, planned: Iterable[tuple[str, Iterable[str]]]) -> None:
+def refuse_doubles(
+    folder: str | Path,
+    planned: Iterable[tuple[str, Iterable[str]]],
+    cared_for: Collection[str] = (),
+) -> None:
     """Refuse to submit what a job of an earlier run, whose head has died, still makes.
 
     Parameters
@@ -103,6 +109,8 @@ def refuse_doubles(folder: str | Path, planned: Iterable[tuple[str, Iterable[str
         Working folder of the runs.
     planned : iterable of tuple
         Rule and values of the wildcards of each job to come.
+    cared_for : collection of str
+        Names that the jobs of live runs have; what these make is claimed.
 
     Raises
     ------
@@ -110,7 +118,8 @@ def refuse_doubles(folder: str | Path, planned: Iterable[tuple[str, Iterable[str
         Naming the jobs that make the same, if there are any.
     """
     to_come = {" ".join((rule, "_".join(values))).strip() for rule, values in planned}
-    jobs = [job for job in jobs_in(folder) if job.what in to_come]
+    orphans = (job for job in jobs_in(folder) if job.name not in cared_for)
+    jobs = [job for job in orphans if job.what in to_come]
     if jobs:
         raise DataError(
             f"{Path(folder).resolve()}: jobs of an earlier run still stand in Slurm's queue: "

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessella.errors import DataError
+from tessella.io.digests import Digest
 from tessella.io.manifest import MANIFEST, Origin, origin_of, parse_manifest
-from tessella.io.seals import RUN_FILE, SEALS, Broken, Digest, Run, check, read_seal, run_of
+from tessella.io.runs import RUN_FILE, SEALS, Run, run_of
+from tessella.io.seals import Broken, check, read_seal
 
 #: What a run leaves behind besides products: it differs from run to run, and nothing is made of it.
 RECORDS = ("benchmarks/", "logs/", "plan/", "quality/times.html", "quality/times.json")
