@@ -55,8 +55,11 @@ rule select_references:
         runtime=growing(5),
     params:
         reftypes=lambda wildcards: json.dumps(list(plan.selections[wildcards.selection].files)),
+        context=lambda wildcards: plan.selections[wildcards.selection].context,
+        sha256=lambda wildcards: json.dumps(plan.selections[wildcards.selection].sha256),
     shell:
-        "python {input.script:q} --reftypes {params.reftypes:q} --references {input.references:q}"
+        "python {input.script:q} --reftypes {params.reftypes:q} --context {params.context:q}"
+        " --sha256 {params.sha256:q} --references {input.references:q}"
         " --selection {output.selection:q} > {log:q} 2>&1"
 
 

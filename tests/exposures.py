@@ -12,6 +12,7 @@ from tessella.detector.state import DetectorMaps, DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import (
     CHANNEL_WIDTH,
+    Border,
     ExposureHeader,
     ExposureKey,
     Image,
@@ -19,7 +20,13 @@ from tessella.models import (
     Reference,
     Window,
 )
-from tessella.references.make import measure_flat, measure_maps, photometry_row
+from tessella.references.make import (
+    dark_decay_rows,
+    measure_converter,
+    measure_flat,
+    measure_maps,
+    photometry_row,
+)
 from tessella.simulate.exposure import expose
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -31,7 +38,12 @@ KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
 HEADER = ExposureHeader(
     KEY, ELEMENT, 3, "2028-07-01T00:00:00", "WFI_IMAGE", 12.0, 85.0, 10.0, 12.108, 85.255, 0.0
 )
-OPTIONS = {"skip": [], "slopes": {"rejection_threshold": 4.5}, "minimum_detectors": 1}
+OPTIONS = {
+    "skip": [],
+    "saturation": {"grow_pixels": 0},
+    "slopes": {"rejection_threshold": 4.5, "expand_large_events": True},
+    "minimum_detectors": 1,
+}
 STATE = DetectorState(
     gain_electrons_per_dn=2.0,
     gain_scatter=0.005,
@@ -53,6 +65,12 @@ STATE = DetectorState(
     jitter_mas=8.0,
     charge_diffusion_um=3.0,
     channel_drift_dn=0.5,
+    dark_decay_dn=0.4,
+    dark_decay_s=23.0,
+    integral_nonlinearity_dn=5.0,
+    integral_nonlinearity_period_dn=8192.0,
+    correlated_noise_dn=0.5,
+    channel_noise_dn=0.25,
     maps_seed=101,
     measurement_seed=202,
     flat_error=0.002,
@@ -63,11 +81,18 @@ __all__ = ["draw_maps"]
 def make_references(state: DetectorState, maps: DetectorMaps) -> dict[str, Reference]:
     measured = measure_maps(state, maps, DETECTOR)
     measured["flat"] = measure_flat(state, maps, DETECTOR, ELEMENT)
+    if state.integral_nonlinearity_dn:
+        measured["integralnonlinearity"] = measure_converter(state, DETECTOR)
     chosen = {
         name: Reference(name, f"{name}.asdf", locked(arrays)) for name, arrays in measured.items()
     }
-    row = photometry_row(state, DETECTOR, ELEMENT)
-    return {**chosen, "photom": Reference("photom", "photom.asdf", {}, {ELEMENT: row})}
+    tables = {
+        "photom": {ELEMENT: photometry_row(state, DETECTOR, ELEMENT)},
+        "darkdecaysignal": dark_decay_rows(state),
+    }
+    return chosen | {
+        name: Reference(name, f"{name}.asdf", {}, rows) for name, rows in tables.items()
+    }
 
 
 def locked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -143,19 +168,16 @@ def make_image(data: np.ndarray, err: float, window: Window, attitude=None, **ch
     return replace(image, **changes)
 
 
-def plain_ramp(image: Image) -> Ramp:
-    """A ramp whose border can be archived with an image."""
+def plain_border(image: Image) -> tuple[Border, np.ndarray]:
+    """Reference pixels and output that can be archived with an image."""
     ny, nx = image.window.shape
     n = len(PATTERN.reads)
-    return Ramp(
-        detector=image.detector,
-        optical_element=image.optical_element,
-        window=image.window,
-        data=np.zeros((n, ny, nx), np.float32),
-        resultant_dq=np.zeros((n, ny, nx), np.uint8),
-        amp33=np.zeros((n, ny, CHANNEL_WIDTH), np.uint16),
-        read_pattern=PATTERN.reads,
-        frame_time=PATTERN.frame_time,
-        attitude=image.attitude,
-        dq=np.zeros((ny, nx), np.uint32),
+    shapes = {"left": (ny, 4), "right": (ny, 4), "bottom": (4, nx), "top": (4, nx)}
+    amp33 = np.zeros((n, ny, CHANNEL_WIDTH), np.uint16)
+    border = Border(
+        counts={side: np.zeros((n, *shape), np.float32) for side, shape in shapes.items()},
+        resultant_dq={side: np.zeros((n, *shape), np.uint8) for side, shape in shapes.items()},
+        dq={side: np.zeros(shape, np.uint32) for side, shape in shapes.items()},
+        amp33=amp33.astype(np.float32),
     )
+    return border, amp33

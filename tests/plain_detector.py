@@ -8,7 +8,7 @@ from tessella.models import Readout
 
 KERNEL = np.array([[0.21, 1.66, 0.22], [1.88, 91.59, 1.87], [0.21, 1.62, 0.20]])
 KERNEL /= KERNEL.sum()
-#: Linear, without cosmic rays, drift, dark current, hot and dead pixels.
+#: Linear, without cosmic rays, drift, dark current, hot and dead pixels, faults of the electronics.
 STATE = DetectorState(
     gain_electrons_per_dn=2.0,
     gain_scatter=0.0,
@@ -30,6 +30,12 @@ STATE = DetectorState(
     jitter_mas=8.0,
     charge_diffusion_um=2.94,
     channel_drift_dn=0.0,
+    dark_decay_dn=0.0,
+    dark_decay_s=23.0,
+    integral_nonlinearity_dn=0.0,
+    integral_nonlinearity_period_dn=0.0,
+    correlated_noise_dn=0.0,
+    channel_noise_dn=0.0,
     maps_seed=1,
     measurement_seed=2,
     flat_error=0.0,

@@ -1,5 +1,6 @@
 """What every step of the exposure pipeline keeps, and what the whole of it makes."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 from tessella import flags, recipe
 from tessella.astrometry.pixel_area import relative_pixel_area
 from tessella.config import SkippableStep
+from tessella.exposure_pipeline import calibrate, read_border
 from tessella.models import Image, Ramp
 from tessella.plan.build import REFERENCE_TYPES
-from tessella.recipe import LEVEL2_STEPS
+from tessella.recipe import EXPOSURE_TYPES, LEVEL2_STEPS, Frame
 
+#: Those that every detector needs.
+STEPS = tuple(step for step in LEVEL2_STEPS if not step.detector)
 PAGE = Path(__file__).parents[1] / "docs" / "level2.md"
 ACTIVE = (..., slice(4, -4), slice(4, -4))
 
@@ -31,7 +35,43 @@ def protected(exposure):
 
 
 def run(step, exposure, references):
-    return step.function(exposure, references, **exposures.OPTIONS.get(step.name, {}))
+    """Run a step on the whole detector as one block."""
+    options = exposures.OPTIONS.get(step.name, {})
+    if isinstance(exposure, Image):
+        references = Cut(references)
+    if step.measure is None:
+        return step.function(exposure, references, **options)
+    frame = Frame(exposure, _border(), lambda: iter([exposure]))
+    measured = step.measure(frame, references, **options)
+    return step.function(exposure, references, **options, measured=measured)
+
+
+class Cut(Mapping):
+    """References cut to the pixels that see light, as steps on images get them."""
+
+    def __init__(self, references):
+        self.references = references
+
+    def __getitem__(self, reftype):
+        reference = self.references[reftype]
+        arrays = {
+            name: values[ACTIVE] if values.shape[-2:] == exposures.WINDOW.shape else values
+            for name, values in reference.arrays.items()
+        }
+        return replace(reference, arrays=arrays)
+
+    def __iter__(self):
+        return iter(self.references)
+
+    def __len__(self):
+        return len(self.references)
+
+
+@cache
+def _border():
+    maps = exposures.draw_maps(exposures.STATE, exposures.DETECTOR, exposures.WINDOW)
+    ramp = exposures.make_ramp(exposures.STATE, maps)
+    return read_border(ramp, exposures.make_references(exposures.STATE, maps))
 
 
 @cache
@@ -40,25 +80,25 @@ def _before():
     maps = exposures.draw_maps(state, exposures.DETECTOR, exposures.WINDOW)
     references = exposures.make_references(state, maps)
     exposure, before = exposures.make_ramp(state, maps), {}
-    for step in LEVEL2_STEPS:
+    for step in STEPS:
         before[step.name] = protected(exposure)
         exposure = run(step, before[step.name], references)
-    return before, exposure
+    return before
 
 
 @pytest.fixture(scope="module")
 def before():
     """The exposure as each step finds it."""
-    return _before()[0]
+    return _before()
 
 
 @pytest.fixture(scope="module")
-def image():
+def image(ramp, references):
     """The exposure after the last step."""
-    return _before()[1]
+    return calibrate(LEVEL2_STEPS, ramp, references, exposures.OPTIONS).image
 
 
-every_step = pytest.mark.parametrize("step", LEVEL2_STEPS, ids=lambda step: step.name)
+every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 
 
 @every_step
@@ -84,7 +124,8 @@ def test_step_keeps_shapes_and_types(step, before, references):
     for name, value in arrays_of(made).items():
         if name != "jumps":
             assert value.shape == exposures.WINDOW.active_shape
-            assert value.dtype == (np.uint32 if name == "dq" else np.float64)
+            integers = {"dq": np.uint32, "resultants_used": np.uint16, "saturated_from": np.uint16}
+            assert value.dtype == integers.get(name, np.float32)
     assert made.jumps.dtype == np.int16
     if isinstance(given, Image):
         assert set(arrays_of(made)) == set(arrays_of(given))
@@ -120,7 +161,9 @@ def test_step_needs_the_references_that_it_names(step, before, references):
     recorded = Recorded(references)
     recorded.asked = set()
     run(step, before[step.name], recorded)
-    assert recorded.asked == set(step.references)
+    there = {*step.references, *step.optional} & set(references)
+    assert recorded.asked == there
+    assert set(step.references) <= there
 
 
 def test_configuration_may_skip_what_the_recipe_lets_be_skipped():
@@ -134,32 +177,51 @@ def test_plan_finds_every_reference_that_a_stage_needs():
 def test_declared_flags_and_scopes_exist():
     for step in LEVEL2_STEPS:
         assert all(flags.value(name) for name in step.sets)
-        assert step.scope in ("pixel", "rows", "frame")
+        assert step.scope in ("rows", "image")
+        assert set(step.exposure_types) <= set(EXPOSURE_TYPES)
     assert len({step.name for step in LEVEL2_STEPS}) == len(LEVEL2_STEPS)
 
 
 def test_documented_pipeline_is_the_one_that_runs():
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in PAGE.read_text().splitlines()
-        if line.startswith("|")
-    ]
+    table = PAGE.read_text().partition("\n|")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     header, _, *steps = rows
     assert header == ["step", "does", "references", "in"]
     assert [(name, references) for name, _, references, _ in steps] == [
-        (step.name, ", ".join(step.references)) for step in LEVEL2_STEPS
+        (step.name, ", ".join([*step.references, *(f"({name})" for name in step.optional)]))
+        for step in LEVEL2_STEPS
     ]
 
 
 @pytest.mark.parametrize("skipped", get_args(SkippableStep))
 def test_pipeline_works_without_a_step_that_may_be_skipped(skipped, ramp, references):
-    ran = []
     options = {**exposures.OPTIONS, "skip": [skipped]}
-    made = recipe.apply(LEVEL2_STEPS, ramp, references, options, ran.append)
-    assert [step.name for step in ran] == [
-        step.name for step in LEVEL2_STEPS if step.name != skipped
-    ]
-    assert np.isfinite(made.data[(made.dq & flags.DO_NOT_USE) == 0]).all()
+    made = calibrate(LEVEL2_STEPS, ramp, references, options)
+    assert [step.name for step in made.ran] == [s.name for s in STEPS if s.name != skipped]
+    assert np.isfinite(made.image.data[(made.image.dq & flags.DO_NOT_USE) == 0]).all()
+
+
+@pytest.mark.parametrize(("n_threads", "block_rows"), [(1, 8), (2, 64), (3, 56)])
+def test_same_bits_for_any_block_size_and_number_of_threads(
+    ramp, references, image, n_threads, block_rows
+):
+    made = calibrate(LEVEL2_STEPS, ramp, references, exposures.OPTIONS, n_threads, block_rows).image
+    for name, value in arrays_of(made).items():
+        np.testing.assert_array_equal(value, getattr(image, name))
+
+
+@pytest.mark.parametrize("exposure_type", recipe.EXPOSURE_TYPES)
+def test_exposures_that_show_no_image_are_not_flattened(ramp, references, exposure_type):
+    needed = recipe.level2_references(exposure_type)
+    made = calibrate(
+        LEVEL2_STEPS,
+        replace(ramp, exposure_type=exposure_type),
+        {name: references[name] for name in needed},
+        exposures.OPTIONS,
+    )
+    names = {step.name for step in made.ran}
+    assert ("flat" in names) == (exposure_type in ("WFI_IMAGE", "WFI_LOLO", "WFI_WFSC"))
+    assert {"slopes", "dark", "wcs", "photometry"} <= names
 
 
 def test_scene_is_recovered(image, maps, state):

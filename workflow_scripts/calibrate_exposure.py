@@ -23,8 +23,9 @@ def main(argv=None):
     from tessella.run.calibrate import calibrate_detector
 
     window = Window(**args.window)
+    n_threads = max(1, args.workers // len(args.ramps))
     tasks = [
-        (ramp, selection, image, window, args.options)
+        (ramp, selection, image, window, args.options, n_threads)
         for ramp, selection, image in zip(args.ramps, args.selections, args.images, strict=True)
     ]
     verdicts = each(calibrate_detector, tasks, args.workers)

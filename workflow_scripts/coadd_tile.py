@@ -40,6 +40,7 @@ def main(argv=None):
         mosaic = finish(lattice, about.optical_element, inputs, levels, bands)
         logging.info("outliers by input: %s", mosaic.meta["outliers"])
         told = {"lattice": args.lattice, "program": args.program, **options}
+        mosaic.meta["half_precision_inputs"] = about.half_precision
         origin = provenance("coadd_tile", told, [*args.images, *args.wcs])
         write_mosaic(
             args.mosaic,

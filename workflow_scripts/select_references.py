@@ -5,13 +5,16 @@ from tessella.stage import stage_arguments
 
 def main(argv=None):
     """Write the hashes of the chosen files; who reads their arrays checks those."""
-    args = stage_arguments(__doc__, argv, "reftypes:json", "references*", "selection")
+    args = stage_arguments(
+        __doc__, argv, "reftypes:json", "context:str", "sha256:json", "references*", "selection"
+    )
     from tessella.io.provenance import provenance
     from tessella.io.references import named_from, write_selection
 
     names = named_from(args.selection, dict(zip(args.reftypes, args.references, strict=True)))
-    origin = provenance("select_references", {"names": names}, args.references)
-    write_selection(args.selection, names, origin)
+    told = {"names": names, "context": args.context}
+    origin = provenance("select_references", told, args.references)
+    write_selection(args.selection, names, origin, args.context, args.sha256)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ Seed = Annotated[int, Field(ge=0)]
 
 #: Steps of the exposure pipeline that may be left out; a test holds them against the recipe,
 #: which is too heavy to import where a workflow is parsed.
-SkippableStep = Literal["saturation", "reference_pixels", "linearity", "dark", "flat"]
+SkippableStep = Literal[
+    "saturation", "reference_pixels", "dark_decay", "wfi18_transient", "linearity", "dark", "flat"
+]
 
 
 class Section(BaseModel):
@@ -106,17 +108,27 @@ class Packets(Section):
     corrupt: Count
 
 
+class Saturation(Section):
+    """Search for saturated pixels."""
+
+    #: Pixels around a saturated one that are taken to be saturated with it.
+    grow_pixels: Count
+
+
 class Slopes(Section):
     """Fit of ramps."""
 
     #: Significance of a jump [sigma]; null searches for none.
     rejection_threshold: Positive | None
+    #: Whether the faint halos of snowballs are left out as well.
+    expand_large_events: bool
 
 
 class Calibrate(Section):
     """Level 1 to Level 2."""
 
     skip: tuple[SkippableStep, ...]
+    saturation: Saturation
     slopes: Slopes
     #: An exposure fails when fewer of its detectors than this could be calibrated.
     minimum_detectors: Count

@@ -4,6 +4,7 @@ Images are indexed ``[y, x]``, ramps ``[resultant, y, x]``. A *window* is the pa
 detector that was read; the outer four rows and columns of it are reference pixels.
 """
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -15,6 +16,16 @@ BORDER = 4
 DETECTOR_SIZE = 4096
 #: Width of a readout channel [pixels]; windows start and end on channel edges.
 CHANNEL_WIDTH = 128
+
+
+def rows_of(array: Any, first: int, stop: int) -> Any:
+    """Return rows of an array, the last but one axis of which are rows; None stays None.
+
+    Arrays on the disk (`tessella.io.disk_arrays`) have a method for it.
+    """
+    if array is None:
+        return None
+    return array.rows(first, stop) if hasattr(array, "rows") else array[..., first:stop, :]
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class PlannedExposure:
     #: Files that hold it already: Level 1 by detector, or telemetry.
     level1: dict[str, str] = field(default_factory=dict)
     telemetry: tuple[str, ...] = ()
+    exposure_type: str = "WFI_IMAGE"
 
     @property
     def name(self) -> str:
@@ -174,7 +186,10 @@ class Readout:
 
 @dataclass(frozen=True)
 class Ramp:
-    """One detector of one exposure: Level 1 with the state that calibration adds to it."""
+    """One detector of one exposure, or some rows of it: Level 1 with what calibration adds to it.
+
+    Arrays of a whole detector may be ones of `tessella.io.disk_arrays`, which hold no pixels.
+    """
 
     detector: str
     optical_element: str
@@ -198,8 +213,21 @@ class Ramp:
     encoding_offset: int = 0
     #: (ny, nx) uint32; None until the first calibration step.
     dq: np.ndarray | None = None
-    #: x start, x stop, y start, y stop of the guide window in pixels of `data`; None without one.
+    #: x start, x stop, y start, y stop of the guide window in pixels of the window; or None.
     guide_window: tuple[int, int, int, int] | None = None
+    #: RAD exposure type.
+    exposure_type: str = "WFI_IMAGE"
+    #: Row of the window at which `data` starts.
+    first_row: int = 0
+    #: (n, 3) int16: resultant, y, x in the window of what large events hit besides single jumps.
+    large_events: np.ndarray | None = None
+
+    @property
+    def active_rows(self) -> slice:
+        """Those of its rows that see light."""
+        end = self.window.ny - BORDER - self.first_row
+        n_rows = int(self.data.shape[1])
+        return slice(min(max(BORDER - self.first_row, 0), n_rows), max(min(end, n_rows), 0))
 
     @property
     def known_dq(self) -> np.ndarray:
@@ -207,6 +235,22 @@ class Ramp:
         if self.dq is None:
             raise ValueError(f"{self.detector}: flags are asked for before `dq_init` gathered them")
         return self.dq
+
+
+@dataclass(frozen=True)
+class Border:
+    """The reference pixels of a ramp; mappings by side: left, right, bottom, top.
+
+    Left and right are columns, (..., ny, 4), bottom and top rows, (..., 4, nx).
+    """
+
+    #: (n_resultants, ...) float32 absolute counts [DN], and uint8 flags of single resultants.
+    counts: dict[str, np.ndarray]
+    resultant_dq: dict[str, np.ndarray]
+    #: uint32 flags of pixels.
+    dq: dict[str, np.ndarray]
+    #: (n_resultants, ny, 128) float32: reference output, absolute [DN].
+    amp33: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -238,6 +282,11 @@ class Image:
     conversion_megajanskys: float = np.nan
     conversion_uncertainty: float = np.nan
     pixel_area_sr: float = np.nan
+    #: uint16: number of resultants that the slope is made of, and the first saturated one, the
+    #: number of resultants where a pixel never saturated; None in images of other origin.
+    resultants_used: np.ndarray | None = None
+    saturated_from: np.ndarray | None = None
+    n_resultants: int = 0
 
 
 @dataclass(frozen=True)
@@ -247,7 +296,8 @@ class Reference:
     #: RAD type in lower case, such as ``dark``, and the name of the file.
     reftype: str
     filename: str
-    arrays: dict[str, np.ndarray]
+    #: Numpy arrays, or arrays on the disk that give rows.
+    arrays: Mapping[str, Any]
     #: Tables and numbers that are not arrays.
     values: dict[str, Any] = field(default_factory=dict)
 

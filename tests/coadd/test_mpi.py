@@ -52,7 +52,7 @@ def exposure(folder, number, element="F158"):
     )
     meta = exposure_meta(header, "WFI01", WINDOW, exposures.PATTERN, 0)
     paths = folder / f"{number}_{element}_cal.asdf", folder / f"{number}_{element}_wcs.asdf"
-    write_image(paths[0], image, exposures.plain_ramp(image), meta, {}, {}, {})
+    write_image(paths[0], image, *exposures.plain_border(image), meta, {}, {}, {})
     nothing = np.zeros(0, int)
     aligned = Alignment(
         attitude, False, "not aligned", 0, 0, np.nan, 0.0, 0.0, 0.0, nothing, nothing

@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tessella import flags
-from tessella.detector.saturation import clip_at_saturation, flag_saturated
+from tessella.detector.saturation import (
+    NEVER,
+    clip_at_saturation,
+    first_saturated,
+    flag_from,
+    flag_saturated,
+    grow,
+)
 
 PATTERN = ((1,), (2, 3), (4, 5, 6, 7, 8, 9), (10, 11, 12, 13, 14, 15, 16, 17), (18,))
 SINGLE = ((1,), (2,), (3,), (4,), (5,))
@@ -81,3 +90,107 @@ def test_full_pixel_creeps_above_its_saturation_up_to_the_ceiling():
         65535,
         10,
     ]
+
+
+def test_number_of_resultants_must_be_that_of_the_pattern():
+    with pytest.raises(ValueError, match="2 resultants, the pattern has 5"):
+        flagged([10, 20])
+
+
+@pytest.mark.parametrize("pattern", [PATTERN, SINGLE, ((1, 2, 3, 4), (5, 6)), ((2, 3, 4),)])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_kernel_does_what_the_plain_formulas_do(pattern, seed):
+    rng = np.random.default_rng(seed)
+    data, lost, limit = random_ramps(rng, pattern, (3, 40))
+    dq = rng.integers(0, 2, limit.shape).astype(np.uint32) << 10
+    out, out_dq = flag_saturated(data, lost, dq, limit, pattern)
+    expected, expected_dq = plain_flag_saturated(data, lost, dq, limit, pattern)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(out_dq, expected_dq)
+    rows = [
+        flag_saturated(
+            data[:, y : y + 1], lost[:, y : y + 1], dq[y : y + 1], limit[y : y + 1], pattern
+        )
+        for y in range(3)
+    ]
+    np.testing.assert_array_equal(np.concatenate([row[0] for row in rows], axis=1), out)
+
+
+def test_saturation_grows_into_the_neighbours_from_its_resultant_on():
+    dq = np.zeros((4, 6, 7), np.uint8)
+    dq[2:, 3, 3] = S
+    dq[1:, 5, 6] = S
+    first = first_saturated(dq)
+    assert first[3, 3] == 2
+    assert first[5, 6] == 1
+    assert (first == 4).sum() == 40
+    assert grow(first, 0) is first
+    grown = grow(first, 1)
+    assert (grown[2:5, 2:5] == 2).all()
+    assert (grown[4:, 5:] == 1).all()
+    assert (grown < 4).sum() == 9 + 4
+    blocks = [flag_from(dq[:, y : y + 2], grown[y : y + 2]) for y in (0, 2, 4)]
+    np.testing.assert_array_equal(first_saturated(np.concatenate(blocks, axis=1)), grown)
+    with pytest.raises(ValueError, match="n_pix is -1"):
+        grow(first, -1)
+
+
+def random_ramps(rng, pattern, shape):
+    """Ramps of all rates with hits, losses, floors, NaN and unknown thresholds."""
+    rate = 10 ** rng.uniform(0, 4.7, shape)
+    reads = 5000 + rate * np.arange(1, pattern[-1][-1] + 1)[:, None, None]
+    hit = rng.integers(0, len(reads), shape)
+    reads += (np.arange(len(reads))[:, None, None] >= hit) * (rng.random(shape) < 0.3) * 5e4
+    reads = np.minimum(reads, 51000.0)
+    data = np.array([reads[np.array(r) - 1].mean(axis=0) for r in pattern], np.float32)
+    data[rng.random(data.shape) < 0.03] = 0
+    data[rng.random(data.shape) < 0.02] = np.nan
+    lost = np.where(rng.random(data.shape) < 0.1, L, 0).astype(np.uint8)
+    limit = np.where(rng.random(shape) < 0.05, np.nan, rng.normal(5e4, 500, shape))
+    return data, lost, limit.astype(np.float32)
+
+
+def plain_flag_saturated(data, resultant_dq, dq, threshold, read_pattern):
+    """The rules as formulas of whole arrays, one resultant after the other."""
+    unknown = ~np.isfinite(threshold)
+    limit = np.where(unknown, NEVER, threshold).astype(data.dtype)
+    received = (resultant_dq & flags.DROPOUT) == 0
+    saturated = np.logical_or.accumulate((data >= limit) & received, axis=0)
+    floor = (data <= 0) & received
+    diluted = _hides_saturation(data, saturated, received, limit, read_pattern) & received
+    found = (
+        np.where(saturated, flags.SATURATED, 0)
+        | np.where(floor, flags.AD_FLOOR | flags.DO_NOT_USE, 0)
+        | np.where(diluted, flags.DO_NOT_USE, 0)
+    )
+    return resultant_dq | found.astype(resultant_dq.dtype), dq | np.where(
+        unknown, flags.NO_SAT_CHECK, 0
+    ).astype(dq.dtype)
+
+
+def _hides_saturation(data, saturated, received, limit, read_pattern):
+    hides = np.zeros(data.shape, bool)
+    follows = saturated.copy()
+    for i in range(len(data) - 2, 0, -1):
+        # What a lost resultant would have shown is taken from the one after it.
+        follows[i] = np.where(received[i], saturated[i], follows[i + 1])
+    for i, reads in enumerate(read_pattern[:-1]):
+        if len(reads) == 1:
+            continue
+        dilution = float(np.mean(reads)) / reads[-1]
+        above = data[i] >= limit * dilution
+        if i > 0:
+            rises = data[i] - data[i - 1] > (limit - data[i - 1]) / len(reads)
+            above |= rises & (_continued(data, read_pattern, i) < limit)
+        hides[i] = above & follows[i + 1] & ~saturated[i]
+    return hides
+
+
+def _continued(data, read_pattern, i):
+    """Continue the resultants before `i` to the last read of resultant ``i + 1`` [DN]."""
+    middle = [float(np.mean(reads)) for reads in read_pattern]
+    last = read_pattern[i + 1][-1]
+    if i == 1:
+        return data[0] * (last / middle[0])
+    rate = (data[i - 1] - data[i - 2]) / (middle[i - 1] - middle[i - 2])
+    return data[i - 1] + rate * (last - middle[i - 1])

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import exposures
 import numpy as np
+import pytest
 
+from tessella.detector.converter import draw_converter
+from tessella.detector.integral_nonlinearity import tabulate
 from tessella.detector.state import draw_maps, is_reference
 from tessella.models import Window
 
@@ -62,3 +65,32 @@ def test_maps_have_the_numbers_of_the_state(maps, state):
 def test_reference_pixels_without_signal_have_no_noise(state):
     maps = draw_maps(replace(state, reference_pixel_noise_ratio=None), "WFI01", exposures.WINDOW)
     assert (maps.read_noise[is_reference(exposures.WINDOW)] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dark_decay_s": 0.0}, "dark_decay_s is 0; it must be larger"),
+        ({"correlated_noise_dn": -1.0}, "correlated_noise_dn is -1.0; it must be"),
+        ({"integral_nonlinearity_period_dn": 100.0}, "period_dn is 100.0; it must be at least 24"),
+    ],
+)
+def test_electronics_that_cannot_be_are_refused(state, changes, said):
+    with pytest.raises(ValueError, match=said):
+        replace(state, **changes)
+
+
+def test_steepest_converter_that_is_allowed_can_be_corrected(state):
+    steep = replace(state, integral_nonlinearity_dn=10.0, integral_nonlinearity_period_dn=240.0)
+    tables = tabulate(np.arange(65536), draw_converter(steep, "WFI01"))
+    assert 0.5 < tables.steepest.max() < 1
+
+
+def test_converters_differ_and_a_straight_one_corrects_nothing(state):
+    one, other = draw_converter(state, "WFI01"), draw_converter(state, "WFI02")
+    assert one.shape == (32, 65536)
+    assert np.abs(one).max() <= state.integral_nonlinearity_dn
+    # Stripes: the channels of a detector differ by several DN at most counts.
+    assert np.median(np.ptp(one, axis=0)) > state.integral_nonlinearity_dn
+    assert np.abs(one - other).max() > state.integral_nonlinearity_dn / 2
+    assert not draw_converter(replace(state, integral_nonlinearity_dn=0.0), "WFI01").any()

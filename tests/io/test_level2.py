@@ -52,7 +52,7 @@ def path(tmp_path_factory, image):
     write_image(
         path,
         image,
-        exposures.plain_ramp(image),
+        *exposures.plain_border(image),
         META,
         status,
         {"dark": "d.asdf"},

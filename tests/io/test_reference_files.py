@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import roman_datamodels as rdm
 
+from tessella.detector.integral_nonlinearity import tabulate
+from tessella.detector.reference_noise import Coefficients
 from tessella.errors import DataError
 from tessella.io.references import (
     named_from,
@@ -14,20 +16,31 @@ from tessella.io.references import (
     read_encircled_energy,
     read_references,
     read_selection,
+    write_converter,
+    write_dark_decay,
     write_effective_psf,
     write_encircled_energy,
     write_maps,
+    write_noise_weights,
     write_photometry,
     write_selection,
 )
 from tessella.io.runs import start_run
+from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict, write_verdict
-from tessella.models import Window
-from tessella.references.make import measure_flat, measure_maps, photometry_row
+from tessella.models import Window, rows_of
+from tessella.references.make import (
+    dark_decay_rows,
+    measure_converter,
+    measure_flat,
+    measure_inverse_linearity,
+    measure_maps,
+    photometry_row,
+)
 
 ABOUT = ("WFI01", "2026-01-01T00:00:00", "test", {})
 LARGE = Window(128, 0, 384, 256)
-MAPS = ("mask", "saturation", "linearity", "gain", "readnoise", "dark", "flat")
+MAPS = ("mask", "saturation", "linearity", "inverselinearity", "gain", "readnoise", "dark", "flat")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +49,7 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("references")
     maps = exposures.draw_maps(exposures.STATE, "WFI01", LARGE)
     arrays = measure_maps(exposures.STATE, maps, "WFI01")
+    arrays["inverselinearity"] = measure_inverse_linearity(exposures.STATE, maps, "WFI01")
     arrays["flat"] = measure_flat(exposures.STATE, maps, "WFI01", "F158")
     paths = {name: folder / f"wfi01_{name}.asdf" for name in (*MAPS, "photom")}
     for name, values in arrays.items():
@@ -61,13 +75,12 @@ def test_reference_is_official(written, reftype):
 @pytest.mark.parametrize("reftype", MAPS)
 def test_reference_is_cut_to_the_window(written, reftype):
     selection, _, arrays = written
-    reference = read_references(selection, [reftype], exposures.WINDOW)[reftype]
+    reference = read_references(selection, [reftype], exposures.WINDOW, "WFI01")[reftype]
     # The exposure's window begins 128 columns and 128 rows after that of the file.
     size = 120 if reftype == "flat" else 128
     for name, values in arrays[reftype].items():
-        np.testing.assert_array_equal(
-            reference.arrays[name], values[..., 128 : 128 + size, 128 : 128 + size]
-        )
+        rows = rows_of(reference.arrays[name], 0, size)
+        np.testing.assert_array_equal(rows, values[..., 128 : 128 + size, 128 : 128 + size])
     assert reference.filename == f"wfi01_{reftype}.asdf"
 
 
@@ -76,16 +89,81 @@ def test_reference_is_cut_to_the_window(written, reftype):
 )
 def test_window_that_is_not_covered_is_refused(written, window):
     with pytest.raises(DataError, match="gain.asdf: it covers the window"):
-        read_references(written[0], ["gain"], window)
+        read_references(written[0], ["gain"], window, "WFI01")
+
+
+def selected(tmp_path, reftype, path, window=exposures.WINDOW, detector="WFI01", **more):
+    """Read a reference through a selection of it alone."""
+    selection = tmp_path / "one.json"
+    write_selection(selection, named_from(selection, {reftype: path}), {}, **more)
+    return read_references(selection, [reftype], window, detector)[reftype]
+
+
+def test_dark_decay_comes_back(tmp_path):
+    path, rows = tmp_path / "wfi01_darkdecaysignal.asdf", dark_decay_rows(exposures.STATE)
+    write_dark_decay(path, rows, *ABOUT)
+    with rdm.open(path) as model:
+        assert model.validate() is None
+        assert model.meta.reftype == "DARKDECAYSIGNAL"
+    assert selected(tmp_path, "darkdecaysignal", path).values == rows
+
+
+@pytest.mark.parametrize(("detector", "first"), [("WFI01", 0), ("WFI03", 31)])
+def test_converter_comes_back(tmp_path, detector, first):
+    path, table = tmp_path / "inl.asdf", measure_converter(exposures.STATE, detector)
+    write_converter(path, table["value"], table["correction"], detector, *ABOUT[1:])
+    with rdm.open(path) as model:
+        assert model.validate() is None
+        assert (model.meta.n_channels, model.meta.n_pixels_per_channel) == (32, 128)
+        assert model.inl_table.science_channel_01.instrument_channel == first
+        assert model.inl_table.science_channel_32.instrument_channel == 31 - first
+    back = selected(tmp_path, "integralnonlinearity", path, detector=detector).arrays
+    for name, values in table.items():
+        np.testing.assert_array_equal(back[name], values)
+    assert tabulate(back["value"], back["correction"]).correction.shape == (32, 65536)
+
+
+def test_noise_weights_come_back(tmp_path):
+    rng = np.random.default_rng(1)
+    gamma, zeta, alpha = rng.standard_normal((3, 32, 101)) + 1j * rng.standard_normal((3, 32, 101))
+    weights = Coefficients(*(array.astype(np.complex64) for array in (gamma, zeta, alpha)))
+    path = tmp_path / "refpix.asdf"
+    write_noise_weights(path, weights, *ABOUT)
+    with rdm.open(path) as model:
+        assert model.validate() is None
+    back = selected(tmp_path, "refpix", path).arrays
+    for name, values in vars(weights).items():
+        np.testing.assert_array_equal(np.asarray(back[name]), values)
+
+
+def test_selection_says_its_context(written, tmp_path):
+    selected(tmp_path, "gain", written[1]["gain"], LARGE, context="0123456789abcdef")
+    assert json.loads((tmp_path / "one.json").read_text())["context"] == "0123456789abcdef"
+
+
+def test_file_that_is_not_the_one_of_the_table_is_refused(written, tmp_path):
+    gain = written[1]["gain"]
+    selected(tmp_path, "gain", gain, LARGE, expected={"gain": sha256(gain)})
+    (tmp_path / "one.json").unlink()
+    with pytest.raises(DataError, match="gain.asdf: its SHA-256 is .* gives 000000000000"):
+        selected(tmp_path, "gain", gain, LARGE, expected={"gain": "0" * 64})
+    assert not (tmp_path / "one.json").exists()
+
+
+def test_reference_of_another_detector_is_refused(written):
+    with pytest.raises(
+        DataError, match=r"gain.asdf: meta.instrument.detector: it is of WFI01, exp"
+    ):
+        read_references(written[0], ["gain"], LARGE, "WFI02")
 
 
 def test_missing_type_is_named(written):
     with pytest.raises(DataError, match="no reference of type ipc; it has dark, flat"):
-        read_references(written[0], ["ipc"], LARGE)
+        read_references(written[0], ["ipc"], LARGE, "WFI01")
 
 
 def test_zero_points_come_back(written):
-    row = read_references(written[0], ["photom"], LARGE)["photom"].values["F158"]
+    row = read_references(written[0], ["photom"], LARGE, "WFI01")["photom"].values["F158"]
     expected = photometry_row(exposures.STATE, "WFI01", "F158")
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
 
@@ -151,4 +229,4 @@ def test_reference_that_was_not_chosen_is_refused(written, tmp_path):
     write_selection(tmp_path / "s.json", named_from(tmp_path / "s.json", chosen), {})
     chosen["gain"].write_bytes(written[1]["mask"].read_bytes())
     with pytest.raises(DataError, match="not the file that .* chose"):
-        read_references(tmp_path / "s.json", ["gain"], exposures.WINDOW)
+        read_references(tmp_path / "s.json", ["gain"], exposures.WINDOW, "WFI01")

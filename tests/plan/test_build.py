@@ -79,7 +79,58 @@ def test_every_detector_of_every_exposure_has_its_references(tmp_path):
     plan = load_plan(several, ROOT)
     assert len(plan.selected) == 24
     for name in plan.selected.values():
-        assert set(plan.selections[name].files) == set(build.REFERENCE_TYPES)
+        expected = {*build.REFERENCE_TYPES, "integralnonlinearity"}
+        assert set(plan.selections[name].files) == expected
+
+
+def with_table(tmp_path, edit):
+    """Plan the demo with two detectors and an edited table of references."""
+    table = tmp_path / "references.tsv"
+    table.write_text(edit((ROOT / "config/references.tsv").read_text()))
+    changes = {"detectors": ["WFI01", "WFI02"], "tile": {"cutout_pixels": None}}
+    cfg = config(tmp_path, references={"table": str(table)}, **changes)
+    return make_plan(cfg, ROOT)
+
+
+def added(*cells):
+    """Edit a table: one row more, with the cells of the shipped columns."""
+    return lambda text: text + "\t".join(cells) + "\n"
+
+
+def test_changed_row_changes_only_the_selections_that_use_it(tmp_path):
+    before = with_table(tmp_path, lambda text: text)
+    mine = ("2028-02-01T00:00:00", "1", "GROUND", "0" * 64, "/mine.asdf")
+    after = with_table(tmp_path, added("flat", "WFI01", "F158", "ANY", "ANY", *mine))
+    touched = {
+        name
+        for name, chosen in before.selections.items()
+        if (chosen.detector, chosen.element) == ("WFI01", "f158")
+    }
+    assert touched
+    assert set(before.selections) - set(after.selections) == touched
+    for name in set(before.selections) - touched:
+        assert after.selections[name] == before.selections[name]
+    (new,) = set(after.selections) - set(before.selections)
+    assert after.selections[new].files["flat"] == "/mine.asdf"
+    assert after.selections[new].sha256 == {"flat": "0" * 64}
+
+
+def test_comments_and_rows_that_are_not_used_change_no_selection(tmp_path):
+    before = with_table(tmp_path, lambda text: text)
+    later = added("flat", *["ANY"] * 4, "2099-01-01T00:00:00", "1", "DUMMY", "-", "x/a.asdf")
+    after = with_table(tmp_path, lambda text: "# more\n" + later(text))
+    assert after.selections == before.selections
+
+
+def test_rows_of_one_version_more_change_the_context_alone(tmp_path):
+    before = with_table(tmp_path, lambda text: text)
+    after = with_table(tmp_path, lambda text: text.replace("\t1\tSIM", "\t2\tSIM"))
+    files = [{frozenset(s.files.items()) for s in p.selections.values()} for p in (before, after)]
+    assert files[0] == files[1]
+    contexts = [{s.context for s in p.selections.values()} for p in (before, after)]
+    # One table serves all detectors and filters of the demo with the same rows.
+    assert len(contexts[0]) == len(contexts[1]) == 1
+    assert contexts[0] != contexts[1]
 
 
 def test_middle_of_the_demo_is_its_cluster(tmp_path):

@@ -12,7 +12,12 @@ from tessella import flags
 from tessella.errors import DataError
 from tessella.io.level1 import write_ramp
 from tessella.io.level2 import read_image
-from tessella.io.references import write_maps, write_photometry
+from tessella.io.references import (
+    write_converter,
+    write_dark_decay,
+    write_maps,
+    write_photometry,
+)
 from tessella.io.seals import sha256
 from tessella.recipe import LEVEL2_STEPS, level2_references
 from tessella.run.calibrate import calibrate_detector
@@ -27,12 +32,18 @@ def folder(tmp_path_factory, references):
         path = folder / f"{name}.asdf"
         if name == "photom":
             write_photometry(path, reference.values, *about)
+        elif name == "darkdecaysignal":
+            write_dark_decay(path, reference.values, *about)
+        elif name == "integralnonlinearity":
+            arrays = reference.arrays
+            write_converter(path, arrays["value"], arrays["correction"], *about)
         else:
             element = exposures.ELEMENT if name == "flat" else None
             write_maps(
                 path, name, reference.arrays, exposures.WINDOW, *about, optical_element=element
             )
-    paths = {name: folder / f"{name}.asdf" for name in level2_references()}
+    names = (*level2_references(), "integralnonlinearity")
+    paths = {name: folder / f"{name}.asdf" for name in names}
     files = {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()}
     (folder / "selection.json").write_text(json.dumps({"files": files}))
     return folder
@@ -50,9 +61,11 @@ def test_good_exposure_is_ok_and_its_file_tells_how_it_was_made(folder, ramp):
     assert (verdict.detector, verdict.outcome, verdict.file) == ("WFI01", "ok", path.name)
     with rdm.open(path) as model:
         assert model.validate() is None
-        assert all(model.meta.cal_step[step.status] == "COMPLETE" for step in LEVEL2_STEPS)
+        for step in LEVEL2_STEPS:
+            expected = "N/A" if step.detector else "COMPLETE"
+            assert model.meta.cal_step[step.status] == expected
         assert model.meta.ref_file.gain == "gain.asdf"
-        assert list(model.meta.tessella.steps) == [step.name for step in LEVEL2_STEPS]
+        assert list(model.meta.tessella.steps) == [s.name for s in LEVEL2_STEPS if not s.detector]
         # The border of the ramp in absolute counts: a pedestal of 5000 DN.
         assert np.median(model.border_ref_pix_left) == pytest.approx(5000, abs=60)
 

@@ -13,12 +13,23 @@ STATES = (exposures.STATE, "test", "WFI01", exposures.WINDOW, "2026-01-01T00:00:
 def test_files_are_made_of_the_type_and_filter_in_their_names(tmp_path):
     paths = [
         tmp_path / f"wfi01_{name}.asdf"
-        for name in ("gain", "mask", "flat_f106", "flat_f158", "photom")
+        for name in (
+            "gain",
+            "mask",
+            "flat_f106",
+            "flat_f158",
+            "photom",
+            "darkdecaysignal",
+            "inverselinearity",
+            "integralnonlinearity",
+        )
     ]
     write_references(paths, *STATES)
-    for path, reftype in zip(paths, ("GAIN", "MASK", "FLAT", "FLAT", "PHOTOM"), strict=True):
+    for path in paths:
         with rdm.open(path) as model:
-            assert model.meta.reftype == reftype
+            assert model.validate() is None
+            assert model.meta.reftype.lower() == path.stem.split("_")[1]
+            assert model.meta.pedigree == "SIMULATION"
     with rdm.open(paths[2]) as model:
         assert model.meta.instrument.optical_element == "F106"
 

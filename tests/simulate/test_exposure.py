@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from plain_detector import KERNEL, STATE, absolute
 
+from tessella.detector.converter import draw_converter
+from tessella.detector.dark_decay import dark_decay_of_read
+from tessella.detector.reference_noise import correlated_noise
 from tessella.detector.state import draw_maps, is_reference
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureKey, Window
+from tessella.randomness import generator
 from tessella.simulate.exposure import expose
 
 WINDOW = Window(256, 128, 256, 256)
@@ -123,6 +127,126 @@ def test_cosmic_rays_raise_all_later_resultants():
     jumped = (hit[1] - quiet[1])[ACTIVE] > 200
     assert jumped.any()
     assert ((hit[4] - quiet[4])[ACTIVE][jumped] > 150).all()
+
+
+def numbers_of(key=KEY, detector="WFI01", seed=7):
+    return (seed, *key.seed, detector)
+
+
+def test_draws_of_a_read_are_keyed_by_their_purpose():
+    noise = generator("read noise", *numbers_of(), 0).standard_normal(WINDOW.shape, np.float32)
+    sigma = draw_maps(STATE, "WFI01", WINDOW).read_noise
+    np.testing.assert_array_equal(run().reference_read, np.floor(np.float32(5000) + sigma * noise))
+
+
+def test_dark_decay_is_added_to_the_pixels_that_see_light():
+    decaying = replace(STATE, dark_decay_dn=50.0, dark_decay_s=23.0)
+    quiet, shown = run(), run(state=decaying)
+    ratio = []
+    # The first resultant is read 1, the last read 18: both are single.
+    for read, i in ((0, None), (1, 0), (18, 4)):
+        expected = dark_decay_of_read(read, 50.0, 23.0, "WFI01", WINDOW, PATTERN.frame_time)
+        planes = (quiet.reference_read, shown.reference_read) if i is None else (
+            absolute(quiet)[i], absolute(shown)[i])  # fmt: skip
+        added = planes[1].astype(float) - planes[0]
+        # The same draws: rounding down alone comes between.
+        assert (np.abs(added - expected)[ACTIVE] <= 1).all()
+        assert not added[BORDER].any()
+        ratio.append(added[ACTIVE].mean())
+    # exp(-17 * 3.16 / 23); means of 61504 pixels rounded down know the signal to 0.002 DN.
+    assert ratio[2] / ratio[1] == pytest.approx(np.exp(-17 * PATTERN.frame_time / 23), abs=2e-4)
+    np.testing.assert_array_equal(quiet.amp33, shown.amp33)
+
+
+def test_dark_decay_stands_in_the_resultants_of_a_dark():
+    # 5 DN fading in 23 s; the window is read about 0.9 of a frame after its start.
+    decaying = replace(STATE, dark_decay_dn=5.0, dark_decay_s=23.0)
+    difference = absolute(run(state=decaying))[:, 4:-4, 4:-4] - absolute(run())[:, 4:-4, 4:-4]
+    for resultant, reads in zip(difference, PATTERN.reads, strict=True):
+        times = (np.array(reads) - 0.5) * PATTERN.frame_time
+        middle = 5 * np.exp(-(times - PATTERN.frame_time) / 23).mean()
+        # Rows of the window are read within one frame of that: exp(3.16 / 23) = 1.15.
+        assert 0.85 * middle < resultant.mean() < 1.16 * middle
+
+
+def test_converter_shows_its_integral_nonlinearity():
+    bent = replace(STATE, integral_nonlinearity_dn=20.0, integral_nonlinearity_period_dn=4096.0)
+    correction = draw_converter(bent, "WFI01")
+    errors = []
+    for rate in (0.0, 500.0, 1500.0):
+        straight, shown = run(rate), run(rate, bent)
+        for i in (0, 4):
+            counts, raw = absolute(straight)[i], absolute(shown)[i]
+            for channel in (2, 3):
+                columns = np.s_[:, (channel - 2) * 128 : (channel - 1) * 128]
+                lacking = (counts - raw)[columns].astype(float)
+                table = correction[channel][raw[columns].astype(int)]
+                # One count of rounding, and what the table changes within it: 7 % at most.
+                assert (np.abs(lacking - table) <= 1.1).all()
+                errors.append((lacking - table).mean())
+    assert np.ptp(correction[2:4]) > 20
+    # Rounding is even over the noise: 1 / sqrt(6 * 32768) DN each; the slope of the table within
+    # half a count adds 0.04.
+    assert np.abs(errors).max() < 0.05
+    np.testing.assert_array_equal(run().amp33, run(state=bent).amp33)
+
+
+def test_counts_stay_within_the_converter():
+    bent = replace(STATE, integral_nonlinearity_dn=20.0, integral_nonlinearity_period_dn=4096.0)
+    rate = np.zeros(WINDOW.active_shape)
+    rate[50:70, 50:200] = 1e7
+    full = absolute(run(rate, replace(bent, saturation_dn=64500.0)))
+    assert full.max() == 65535
+    empty = run(0.0, replace(bent, pedestal_dn=0.0))
+    assert empty.reference_read.min() == 0
+    quiet = run(5.0, replace(bent, reference_pixel_noise_ratio=None, dark_decay_dn=5.0))
+    assert not quiet.reference_read[BORDER].any()
+
+
+@pytest.mark.parametrize("name", ["correlated_noise_dn", "channel_noise_dn"])
+def test_shared_noise_is_that_of_its_read(name):
+    quiet, shown = run(), run(state=replace(STATE, **{name: 30.0}))
+    purpose = name.removesuffix("_dn").replace("_", " ")
+    levels = (30.0, 0.0) if name == "correlated_noise_dn" else (0.0, 30.0)
+    for read, i in ((0, None), (1, 0), (18, 4)):
+        rng = generator(purpose, *numbers_of(), read)
+        expected, expected33 = correlated_noise(WINDOW, *levels, rng)
+        if i is None:
+            added = shown.reference_read.astype(float) - quiet.reference_read
+            added33 = shown.reference_amp33.astype(float) - quiet.reference_amp33
+        else:
+            added = absolute(shown)[i] - absolute(quiet)[i]
+            reference = [r.reference_amp33.astype(float) for r in (quiet, shown)]
+            added33 = shown.amp33[i] + reference[1] - quiet.amp33[i] - reference[0]
+        # The same draws of everything else: rounding down alone comes between.
+        assert (np.abs(added - expected) <= 1.001).all()
+        assert (np.abs(added33 - expected33) <= 1.001).all()
+
+
+FAULTS = {
+    "dark_decay_dn": 5.0,
+    "integral_nonlinearity_dn": 5.0,
+    "correlated_noise_dn": 2.0,
+    "channel_noise_dn": 2.0,
+    "channel_drift_dn": 20.0,
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_effect_that_is_switched_off_leaves_the_draws_of_the_others(name):
+    faulty = replace(STATE, **FAULTS, integral_nonlinearity_period_dn=8192.0)
+    every, others = run(20.0, faulty), run(20.0, replace(faulty, **{name: 0.0}))
+    alone = [
+        run(20.0, replace(STATE, integral_nonlinearity_period_dn=8192.0, **{name: value}))
+        for value in (FAULTS[name], 0.0)
+    ]
+    with_it, without = (
+        absolute(one)[0] - absolute(other)[0] for one, other in ((every, others), alone)
+    )
+    # What it adds is the same, whatever else there is: rounding down twice comes between, and the
+    # converter's slope of 1 % at most of the 30 counts that the others add.
+    assert np.abs(with_it - without).max() <= 2
+    assert np.abs(with_it).max() > 2
 
 
 def test_same_key_same_numbers():

@@ -37,8 +37,8 @@ def divide_by_flat(
     >>> # flat_image = divide_by_flat(image, flat, flat_err, flat_dq)
     """
     unknown = ~(flat > 0)
-    response = np.where(unknown, 1.0, flat).astype(np.float64)
-    relative = np.where(unknown, 0.0, flat_err / response)
+    response = np.where(unknown, np.float32(1), flat).astype(image.data.dtype)
+    relative = np.where(unknown, np.float32(0), flat_err / response).astype(image.data.dtype)
     data = image.data / response
     var_poisson, var_rnoise = image.var_poisson / response**2, image.var_rnoise / response**2
     var_flat = (data * relative) ** 2

@@ -1,8 +1,10 @@
 """Saturation: where pixels and converter stop counting, and how averages show it."""
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 
 from tessella import flags
+from tessella.compiled import kernel
 
 #: Largest number of the analogue-to-digital converter [DN].
 CONVERTER_CEILING = 65535
@@ -55,10 +57,10 @@ def flag_saturated(
     Parameters
     ----------
     data : ndarray of shape (n_resultants, ny, nx)
-        Counts [DN].
-    resultant_dq : ndarray of shape (n_resultants, ny, nx)
+        Counts [DN]; NaN is neither saturated nor at the floor.
+    resultant_dq : ndarray of shape (n_resultants, ny, nx), uint8
         Flags so far; those with DROPOUT take no part.
-    dq : ndarray of shape (ny, nx)
+    dq : ndarray of shape (ny, nx), uint32
         Flags of pixels.
     threshold : ndarray of shape (ny, nx)
         Saturation level [DN]; NaN where it is not known.
@@ -72,6 +74,11 @@ def flag_saturated(
     dq : ndarray of shape (ny, nx)
         With NO_SAT_CHECK where the threshold is not known.
 
+    Raises
+    ------
+    ValueError
+        If there are more or fewer resultants than in the read pattern.
+
     Examples
     --------
     >>> data = np.array([10.0, 60000.0, 60000.0]).reshape(3, 1, 1)
@@ -80,51 +87,182 @@ def flag_saturated(
     >>> flagged[:, 0, 0].tolist()
     [0, 2, 2]
     """
+    if len(data) != len(read_pattern):
+        raise ValueError(f"data: {len(data)} resultants, the pattern has {len(read_pattern)}")
     unknown = ~np.isfinite(threshold)
-    limit = np.where(unknown, NEVER, threshold).astype(data.dtype)
-    received = (resultant_dq & flags.DROPOUT) == 0
-    saturated = np.logical_or.accumulate((data >= limit) & received, axis=0)
-    floor = (data <= 0) & received
-    diluted = _hides_saturation(data, saturated, received, limit, read_pattern) & received
-    found = (
-        np.where(saturated, flags.SATURATED, 0)
-        | np.where(floor, flags.AD_FLOOR | flags.DO_NOT_USE, 0)
-        | np.where(diluted, flags.DO_NOT_USE, 0)
+    limit = np.where(unknown, NEVER, threshold).astype(np.float32)
+    # Saturation is a comparison of numbers that are known to a DN: single precision will do.
+    middle = np.array([np.mean(reads) for reads in read_pattern])
+    last = np.array([reads[-1] for reads in read_pattern])
+    n_reads = np.array([len(reads) for reads in read_pattern])
+    flagged = resultant_dq.astype(np.uint8)
+    _flag_rows(
+        np.ascontiguousarray(data, np.float32),
+        flagged,
+        limit,
+        (middle / last).astype(np.float32),
+        n_reads.astype(np.float32),
+        *_continuation(middle, last),
     )
-    return resultant_dq | found.astype(resultant_dq.dtype), dq | np.where(
-        unknown, flags.NO_SAT_CHECK, 0
-    ).astype(dq.dtype)
+    return flagged, dq | np.where(unknown, flags.NO_SAT_CHECK, 0).astype(dq.dtype)
 
 
-def _hides_saturation(
+def _continuation(middle: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return times that carry the resultants before `i` to the last read of ``i + 1`` [reads].
+
+    From ``i - 2`` to ``i - 1``, and from there to the end; where there is one resultant before,
+    it is taken to have grown from 0 counts.
+    """
+    gap, ahead = np.ones(len(last), np.float32), np.zeros(len(last), np.float32)
+    for i in range(1, len(last) - 1):
+        if i == 1:
+            ahead[i] = last[2] / middle[0]
+        else:
+            gap[i], ahead[i] = middle[i - 1] - middle[i - 2], last[i + 1] - middle[i - 1]
+    return gap, ahead
+
+
+@kernel
+def _flag_rows(
     data: np.ndarray,
-    saturated: np.ndarray,
-    received: np.ndarray,
+    flagged: np.ndarray,
     limit: np.ndarray,
-    read_pattern: tuple[tuple[int, ...], ...],
-) -> np.ndarray:
-    hides = np.zeros(data.shape, bool)
-    follows = saturated.copy()
-    for i in range(len(data) - 2, 0, -1):
+    dilution: np.ndarray,
+    n_reads: np.ndarray,
+    gap: np.ndarray,
+    ahead: np.ndarray,
+) -> None:
+    n, ny, nx = data.shape
+    full = np.empty(nx, np.uint8)
+    for y in range(ny):
+        for x in range(nx):
+            full[x] = 0
+        for i in range(n):
+            for x in range(nx):
+                received = (flagged[i, y, x] & flags.DROPOUT) == 0
+                full[x] |= np.uint8((data[i, y, x] >= limit[y, x]) & received)
+                floor = (data[i, y, x] <= 0) & received
+                flagged[i, y, x] |= np.uint8(
+                    full[x] * flags.SATURATED + floor * (flags.AD_FLOOR | flags.DO_NOT_USE)
+                )
+        for x in range(nx):
+            # Nothing hides behind a resultant where no later one is saturated.
+            if full[x]:
+                _flag_diluted(data, flagged, limit[y, x], dilution, n_reads, gap, ahead, y, x)
+
+
+@kernel
+def _flag_diluted(
+    data: np.ndarray,
+    flagged: np.ndarray,
+    limit: float,
+    dilution: np.ndarray,
+    n_reads: np.ndarray,
+    gap: np.ndarray,
+    ahead: np.ndarray,
+    y: int,
+    x: int,
+) -> None:
+    n = data.shape[0]
+    follows = True
+    for i in range(n - 2, -1, -1):
         # What a lost resultant would have shown is taken from the one after it.
-        follows[i] = np.where(received[i], saturated[i], follows[i + 1])
-    for i, reads in enumerate(read_pattern[:-1]):
-        if len(reads) == 1:
+        if (flagged[i, y, x] & flags.DROPOUT) != 0:
             continue
-        dilution = float(np.mean(reads)) / reads[-1]
-        above = data[i] >= limit * dilution
-        if i > 0:
-            rises = data[i] - data[i - 1] > (limit - data[i - 1]) / len(reads)
-            above |= rises & (_continued(data, read_pattern, i) < limit)
-        hides[i] = above & follows[i + 1] & ~saturated[i]
-    return hides
+        saturated = (flagged[i, y, x] & flags.SATURATED) != 0
+        if follows and not saturated and n_reads[i] > 1:
+            value = data[i, y, x]
+            above = value >= limit * dilution[i]
+            if i > 0:
+                before = data[i - 1, y, x]
+                if i == 1:
+                    continued = before * ahead[i]
+                else:
+                    continued = before + (before - data[i - 2, y, x]) / gap[i] * ahead[i]
+                rises = value - before > (limit - before) / n_reads[i]
+                above = above or (rises and continued < limit)
+            if above:
+                flagged[i, y, x] |= np.uint8(flags.DO_NOT_USE)
+        follows = saturated
 
 
-def _continued(data: np.ndarray, read_pattern: tuple[tuple[int, ...], ...], i: int) -> np.ndarray:
-    """Continue the resultants before `i` to the last read of resultant ``i + 1`` [DN]."""
-    middle = [float(np.mean(reads)) for reads in read_pattern]
-    last = read_pattern[i + 1][-1]
-    if i == 1:
-        return data[0] * (last / middle[0])
-    rate = (data[i - 1] - data[i - 2]) / (middle[i - 1] - middle[i - 2])
-    return data[i - 1] + rate * (last - middle[i - 1])
+def first_saturated(resultant_dq: np.ndarray) -> np.ndarray:
+    """Return from which resultant on each pixel is saturated.
+
+    Parameters
+    ----------
+    resultant_dq : ndarray of shape (n_resultants, n_rows, nx), uint8
+        With SATURATED set.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, nx), uint16
+        Index of the first resultant with SATURATED, n_resultants where there is none.
+
+    Examples
+    --------
+    >>> first_saturated(np.array([[[0, 0]], [[2, 0]]], np.uint8)).tolist()
+    [[1, 2]]
+    """
+    first = np.full(resultant_dq.shape[1:], len(resultant_dq), np.uint16)
+    for i in range(len(resultant_dq) - 1, -1, -1):
+        first[(resultant_dq[i] & flags.SATURATED) != 0] = i
+    return first
+
+
+def grow(first: np.ndarray, n_pix: int) -> np.ndarray:
+    """Let saturation spread: a full pixel spills charge into the pixels around it.
+
+    Parameters
+    ----------
+    first : ndarray of shape (ny, nx), uint16
+        `first_saturated` of the whole frame.
+    n_pix : int
+        The square around a saturated pixel is ``2 * n_pix + 1`` wide [pixels].
+
+    Returns
+    -------
+    ndarray of shape (ny, nx), uint16
+        Index of the first resultant in which a pixel of the square is saturated.
+
+    Raises
+    ------
+    ValueError
+        If `n_pix` is negative.
+
+    Examples
+    --------
+    >>> grow(np.array([[9, 9, 9, 3]], np.uint16), 1).tolist()
+    [[9, 9, 3, 3]]
+    """
+    if n_pix < 0:
+        raise ValueError(f"n_pix is {n_pix}; saturation grows by 0 pixels or more")
+    return first if n_pix == 0 else minimum_filter(first, 2 * n_pix + 1, mode="nearest")
+
+
+def flag_from(resultant_dq: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Flag a block of rows as saturated from the given resultants on.
+
+    Pixels that `grow` adds get no search for hidden saturation: their own counts are whole.
+
+    Parameters
+    ----------
+    resultant_dq : ndarray of shape (n_resultants, n_rows, nx), uint8
+        Flags so far.
+    first : ndarray of shape (n_rows, nx), uint16
+        These rows of what `grow` returns.
+
+    Returns
+    -------
+    ndarray of shape (n_resultants, n_rows, nx), uint8
+        With SATURATED set.
+
+    Examples
+    --------
+    >>> flag_from(np.zeros((2, 1, 2), np.uint8), np.array([[1, 2]], np.uint16)).tolist()
+    [[[0, 0]], [[2, 0]]]
+    """
+    flagged = resultant_dq.copy()
+    for i in range(len(flagged)):
+        flagged[i] |= (first <= i) * np.uint8(flags.SATURATED)
+    return flagged

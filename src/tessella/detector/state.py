@@ -15,6 +15,8 @@ from tessella.randomness import generator
 
 #: Kernels are given with about five digits.
 _KERNEL_SUM_ERROR = 1e-3
+#: Shortest wave of a converter over its height: counts must increase when they are corrected.
+_LEAST_PERIOD = 24
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class DetectorState:
     charge_diffusion_um: float
     #: Drift of each readout channel from read to read [DN].
     channel_drift_dn: float
+    #: Signal with which every exposure starts [DN], 0 for none, and how fast it fades [s].
+    dark_decay_dn: float
+    dark_decay_s: float
+    #: Largest correction of the converter, 0 for a straight one, and its longest wave [DN].
+    integral_nonlinearity_dn: float
+    integral_nonlinearity_period_dn: float
+    #: 1/f noise that all outputs share, and that each has of its own: root mean square over a
+    #: read of the whole detector [DN]; 0 for none.
+    correlated_noise_dn: float
+    channel_noise_dn: float
     #: Keys of the maps and of the noise with which the references measure them.
     maps_seed: int
     measurement_seed: int
@@ -62,9 +74,15 @@ class DetectorState:
         for name, value in vars(self).items():
             if isinstance(value, int | float) and not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
-        for name in ("gain_electrons_per_dn", "saturation_dn"):
+        for name in ("gain_electrons_per_dn", "saturation_dn", "dark_decay_s"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0; it must be larger")
+        shortest = _LEAST_PERIOD * self.integral_nonlinearity_dn
+        if self.integral_nonlinearity_period_dn < shortest:
+            raise ValueError(
+                f"integral_nonlinearity_period_dn is {self.integral_nonlinearity_period_dn}; "
+                f"it must be at least {_LEAST_PERIOD} times integral_nonlinearity_dn"
+            )
         kernel = np.array(self.ipc_kernel) if len(self.ipc_kernel) == 3 else np.zeros(0)
         if kernel.shape != (3, 3) or not abs(kernel.sum() - 1) < _KERNEL_SUM_ERROR:
             raise ValueError("ipc_kernel must have 3 rows of 3 numbers whose sum is 1")

@@ -23,6 +23,8 @@ class AboutInputs:
     start_times: list[Time]
     #: Side of a lattice pixel over the side of an input pixel.
     pixel_scale_ratio: float
+    #: Stems of those whose variances are official half-precision numbers.
+    half_precision: list[str]
 
 
 def read_inputs(
@@ -35,7 +37,7 @@ def read_inputs(
     DataError
         If the images are not all of one filter.
     """
-    inputs, elements, times = [], {}, []
+    inputs, elements, times, half = [], {}, [], []
     for image_path, wcs_path in zip(images, wcs, strict=True):
         image, meta = read_image(image_path)
         to_sky, _ = read_wcs(wcs_path)
@@ -43,8 +45,10 @@ def read_inputs(
         elements[image.optical_element] = image_path
         times.append(meta["start_time"])
         stem = Path(meta["filename"]).stem.removesuffix("_cal")
+        if not meta["single_precision"]:
+            half.append(stem)
         inputs.append(prepare(stem, image, to_sky, meta["exposure_time"], lattice))
     if len(elements) != 1:
         raise DataError(f"a coadd needs images of one filter; there are {elements}")
     ratio = float(np.sqrt(1 / np.mean([item.area_ratio for item in inputs])))
-    return inputs, AboutInputs(next(iter(elements)), times, ratio)
+    return inputs, AboutInputs(next(iter(elements)), times, ratio, half)

@@ -19,6 +19,7 @@ def _planned(header: ExposureHeader) -> PlannedExposure:
         ra=header.target_ra,
         dec=header.target_dec,
         pa=header.pa_aperture,
+        exposure_type=header.exposure_type,
     )
 
 

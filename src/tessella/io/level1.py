@@ -11,8 +11,12 @@ from tessella import flags
 from tessella.errors import DataError
 from tessella.instrument.read_patterns import ReadPattern
 from tessella.io.asdf_files import open_roman, plain, save_model
+from tessella.io.disk_arrays import disk_arrays
 from tessella.io.exposure_meta import exposure_meta, read_attitude, update
-from tessella.models import CHANNEL_WIDTH, ExposureHeader, Ramp, Window
+from tessella.models import CHANNEL_WIDTH, ExposureHeader, Ramp, Window, rows_of
+
+#: Rows that are read at a time.
+_ROWS = 512
 
 
 def write_ramp(
@@ -59,7 +63,7 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
     Returns
     -------
     ramp : Ramp
-        Counts as stored, uint16.
+        Counts as stored, uint16, on the disk: a few rows at a time are read of them.
     meta : dict
         The file's own metadata, to be carried on.
 
@@ -71,19 +75,14 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
     with open_roman(path) as roman:
         check_layout(path, roman, window)
         meta = plain(roman["meta"])
-        data = np.asarray(roman["data"])
-        shape = data.shape
-        optional = {
-            name: np.asarray(roman[name])
-            for name in ("reference_read", "reference_amp33")
-            if name in roman
-        }
-        resultant_dq = (
-            np.asarray(roman["resultantdq"])
-            if "resultantdq" in roman
-            else np.zeros(shape, np.uint8)
+    arrays: dict[str, Any] = dict(disk_arrays(path))
+    data, amp33 = arrays["data"], rows_of(arrays["amp33"], 0, window.ny)
+    shape = data.shape
+    encoded = "reference_read" in arrays
+    if encoded != ("reference_amp33" in arrays):
+        raise DataError(
+            f"{path}: of reference_read and reference_amp33 it holds one; expected both"
         )
-        amp33 = np.asarray(roman["amp33"])
     if amp33.shape != (shape[0], shape[1], CHANNEL_WIDTH):
         raise DataError(
             f"{path}: amp33 has shape {amp33.shape}, expected {(shape[0], shape[1], CHANNEL_WIDTH)}"
@@ -94,21 +93,29 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
         optical_element=str(instrument["optical_element"]),
         window=window,
         data=data,
-        resultant_dq=resultant_dq.astype(np.uint8) & 0xFF,
+        # Zeros that take no memory, where nothing is stored.
+        resultant_dq=arrays.get("resultantdq", np.broadcast_to(np.uint8(0), shape)),
         amp33=amp33,
         read_pattern=tuple(tuple(int(k) for k in reads) for reads in exposure["read_pattern"]),
         frame_time=float(exposure["frame_time"]),
-        encoding_offset=int(instrument.get("data_encoding_offset") or 0) if optional else 0,
+        encoding_offset=int(instrument.get("data_encoding_offset") or 0) if encoded else 0,
+        reference_read=arrays.get("reference_read"),
+        reference_amp33=rows_of(arrays.get("reference_amp33"), 0, window.ny),
         guide_window=_guide_window(meta, window),
         attitude=read_attitude(meta),
-        **optional,
+        exposure_type=str(exposure["type"]),
     )
     return ramp, meta
 
 
 def lost_fraction(ramp: Ramp) -> float:
     """Return the share of resultant pixels that were lost on the way."""
-    return float(np.mean((ramp.resultant_dq & flags.DROPOUT) != 0))
+    n_resultants, ny, nx = ramp.data.shape
+    n_lost = sum(
+        np.count_nonzero(rows_of(ramp.resultant_dq, y, min(y + _ROWS, ny)) & flags.DROPOUT)
+        for y in range(0, ny, _ROWS)
+    )
+    return n_lost / (n_resultants * ny * nx)
 
 
 _KEYWORDS = (
@@ -116,6 +123,7 @@ _KEYWORDS = (
     "amp33",
     "meta.exposure.read_pattern",
     "meta.exposure.frame_time",
+    "meta.exposure.type",
     "meta.instrument.detector",
     "meta.instrument.optical_element",
     "meta.guide_star.window_xstart",

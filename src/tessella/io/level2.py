@@ -7,17 +7,22 @@ from typing import Any
 import numpy as np
 import roman_datamodels.datamodels as rdm
 
+from tessella.half_precision import to_half
 from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.exposure_meta import SOFTWARE, read_attitude, update, wcsinfo
-from tessella.models import BORDER, Image, Ramp, Window
+from tessella.models import BORDER, Border, Image, Window
 
-_HALF = np.float16
+#: Beside what RAD asks for: see docs/level2.md.
+_COUNTS = ("resultants_used", "saturated_from")
+_VARIANCES = ("var_poisson", "var_rnoise", "var_flat")
+_SINGLE = "single_precision"
 
 
 def write_image(
     path: str | Path,
     image: Image,
-    ramp: Ramp,
+    border: Border,
+    amp33: np.ndarray,
     meta: Mapping[str, Any],
     status: Mapping[str, str],
     reference_names: Mapping[str, str],
@@ -30,13 +35,14 @@ def write_image(
     path : path
     image : Image
         NaN where nothing was measured.
-    ramp : Ramp
-        The ramp it was made from, with absolute counts: its border and reference output are
-        archived too.
+    border : Border
+        Reference pixels of the ramp it was made from.
+    amp33 : ndarray of shape (n_resultants, ny, 128), uint16
+        Its reference output, as it was sent.
     meta : mapping
         Metadata of the Level 1 file.
     status : mapping
-        Of each step by its official name: COMPLETE or SKIPPED.
+        Of each step by its official name: COMPLETE, SKIPPED or N/A.
     reference_names : mapping
         Name of the file used of each reference type.
     provenance : mapping
@@ -64,7 +70,8 @@ def write_image(
     model.meta["statistics"] = _statistics(image)
     model.meta["wcs"] = image.wcs
     model.meta["tessella"] = {**provenance, "window": vars(image.window)}
-    _set_arrays(model, image, ramp)
+    _set_arrays(model, image, border)
+    model.amp33 = amp33
     save_model(model, path, provenance)
 
 
@@ -91,32 +98,34 @@ _CAL_STEPS = (
 def _statistics(image: Image) -> dict[str, float]:
     good = np.isfinite(image.data) & ((image.dq & 1) == 0)
     values = image.data[good] if good.any() else np.array([np.nan])
-    median = float(np.median(values))
+    median = float(np.median(values, overwrite_input=True))
+    values -= median
+    np.abs(values, out=values)
     return {
         "zodiacal_light": np.nan,
         "image_median": median,
-        "image_rms": float(np.median(np.abs(values - median))),
+        "image_rms": float(np.median(values, overwrite_input=True)),
         "good_pixel_fraction": float(good.mean()),
     }
 
 
-def _set_arrays(model: Any, image: Image, ramp: Ramp) -> None:
-    model.data = image.data.astype(np.float32)
+def _set_arrays(model: Any, image: Image, border: Border) -> None:
+    model.data = image.data.astype(np.float32, copy=False)
     model.dq = image.dq
     model.dq2 = np.zeros_like(image.dq)
     for name in ("err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo"):
-        with np.errstate(over="ignore"):
-            model[name] = getattr(image, name).astype(_HALF)
-    model.amp33 = ramp.amp33
-    model.border_ref_pix_left = ramp.data[:, :, :BORDER].astype(np.float32)
-    model.border_ref_pix_right = ramp.data[:, :, -BORDER:].astype(np.float32)
-    model.border_ref_pix_bottom = ramp.data[:, :BORDER].astype(np.float32)
-    model.border_ref_pix_top = ramp.data[:, -BORDER:].astype(np.float32)
-    model.dq_border_ref_pix_left = ramp.known_dq[:, :BORDER]
-    model.dq_border_ref_pix_right = ramp.known_dq[:, -BORDER:]
-    model.dq_border_ref_pix_bottom = ramp.known_dq[:BORDER]
-    model.dq_border_ref_pix_top = ramp.known_dq[-BORDER:]
+        values = getattr(image, name)
+        model[name] = values if values.dtype == np.float16 else to_half(values)
+    for side, counts in border.counts.items():
+        model[f"border_ref_pix_{side}"] = counts
+        model[f"dq_border_ref_pix_{side}"] = border.dq[side]
     model["jump_indices"] = image.jumps
+    model[_SINGLE] = {
+        name: getattr(image, name).astype(np.float32, copy=False) for name in _VARIANCES
+    }
+    for name in _COUNTS:
+        if getattr(image, name) is not None:
+            model[name] = getattr(image, name)
 
 
 def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
@@ -125,16 +134,23 @@ def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
     Returns
     -------
     image : Image
-        Arrays in double precision; variances as the half-precision numbers of the file.
+        Arrays in double precision; variances and errors from the single precision that our own
+        files hold, else from official half precision, which loses those below 6e-8.
     meta : dict
-        ``start_time`` (astropy Time), ``exposure_time`` [s] and ``filename``.
+        ``start_time`` (astropy Time), ``exposure_time`` [s], ``filename`` and whether variances
+        are in ``single_precision``.
     """
     with open_roman(path) as roman:
         meta = roman["meta"]
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(roman[name]).astype(np.float64)
             for name in ("data", "err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo")
         }
+        if _SINGLE in roman:
+            held_single = roman[_SINGLE]
+            arrays |= {name: np.asarray(held_single[name], float) for name in _VARIANCES}
+            arrays["err"] = np.sqrt(sum(arrays[name] for name in _VARIANCES))
+        arrays |= {name: np.asarray(roman[name]) for name in _COUNTS if name in roman}
         ny, nx = arrays["data"].shape
         held = meta.get("tessella", {}).get("window")
         window = (
@@ -159,6 +175,7 @@ def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
             "start_time": meta["exposure"]["start_time"],
             "exposure_time": float(meta["exposure"]["exposure_time"]),
             "filename": str(meta["filename"]),
+            "single_precision": _SINGLE in roman,
         }
     return image, kept
 

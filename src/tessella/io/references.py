@@ -10,19 +10,25 @@ import numpy as np
 import roman_datamodels.datamodels as rdm
 from astropy.time import Time
 
+from tessella.detector.reference_noise import Coefficients
 from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.atomic import replacing
+from tessella.io.disk_arrays import Cut, disk_arrays
 from tessella.io.exposure_meta import update
 from tessella.io.runs import run_of
 from tessella.io.seals import sha256
-from tessella.models import BORDER, Reference, Window
+from tessella.models import BORDER, CHANNEL_WIDTH, Reference, Window
 from tessella.psf.effective import EffectivePsf
 
 _MODELS = {
     "mask": rdm.MaskRefModel,
     "saturation": rdm.SaturationRefModel,
     "linearity": rdm.LinearityRefModel,
+    "inverselinearity": rdm.InverselinearityRefModel,
+    "integralnonlinearity": rdm.IntegralnonlinearityRefModel,
+    "darkdecaysignal": rdm.DarkdecaysignalRefModel,
+    "refpix": rdm.RefpixRefModel,
     "readnoise": rdm.ReadnoiseRefModel,
     "gain": rdm.GainRefModel,
     "dark": rdm.DarkRefModel,
@@ -33,7 +39,9 @@ _MODELS = {
 }
 #: Types whose arrays cover the pixels that see light only.
 _ACTIVE_ONLY = ("flat",)
-_TABLES = {"photom": "phot_table", "apcorr": "data"}
+_TABLES = {"photom": "phot_table", "apcorr": "data", "darkdecaysignal": "decay_table"}
+#: Types that hold for all detectors.
+_OF_THE_INSTRUMENT = ("darkdecaysignal",)
 _COLLECTING_AREA_M2 = 3.757
 
 
@@ -97,6 +105,69 @@ def write_photometry(
         }
         for element, row in rows.items()
     }
+    save_model(model, path, provenance)
+
+
+def write_dark_decay(
+    path: str | Path,
+    rows: Mapping[str, Mapping[str, float]],
+    detector: str,
+    useafter: str,
+    description: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write amplitude [DN] and time constant [s] of the dark decay of every detector."""
+    model = _start("darkdecaysignal", detector, useafter, description, None)
+    model["decay_table"] = {name: dict(row) for name, row in rows.items()}
+    save_model(model, path, provenance)
+
+
+def write_converter(
+    path: str | Path,
+    value: np.ndarray,
+    correction: np.ndarray,
+    detector: str,
+    useafter: str,
+    description: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the integral nonlinearity of the converter of each channel.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n,)
+        Raw counts, whole numbers from 0 to 65535 [DN].
+    correction : ndarray of shape (32, n)
+        What is added to them, for channels in the order of their columns [DN].
+    """
+    model = _start("integralnonlinearity", detector, useafter, description, None)
+    n_channels = len(correction)
+    # Channels are numbered as the detector is read; images of every third are turned left to right.
+    is_turned = int(detector[3:]) % 3 == 0
+    model["value"] = value.astype(np.uint16)
+    model["inl_table"] = {
+        f"science_channel_{number:02d}": {
+            "instrument_channel": n_channels - number if is_turned else number - 1,
+            "correction": row.astype(float),
+        }
+        for number, row in enumerate(correction, 1)
+    }
+    update(model.meta, {"n_channels": n_channels, "n_pixels_per_channel": CHANNEL_WIDTH})
+    save_model(model, path, provenance)
+
+
+def write_noise_weights(
+    path: str | Path,
+    weights: Coefficients,
+    detector: str,
+    useafter: str,
+    description: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write how the references predict the noise of each channel, as a `refpix` reference."""
+    model = _start("refpix", detector, useafter, description, None)
+    for name, values in vars(weights).items():
+        model[name] = np.asarray(values, np.complex128)
     save_model(model, path, provenance)
 
 
@@ -191,7 +262,11 @@ def read_encircled_energy(path: str | Path, optical_element: str) -> tuple[np.nd
 
 
 def read_references(
-    selection: str | Path, reftypes: Iterable[str], window: Window
+    selection: str | Path,
+    reftypes: Iterable[str],
+    window: Window,
+    detector: str,
+    optional: Iterable[str] = (),
 ) -> dict[str, Reference]:
     """Read the references that a selection names, cut to a window.
 
@@ -200,19 +275,23 @@ def read_references(
     selection : path
         JSON file of the rule `select_references`.
     reftypes : iterable of str
-        Types that are wanted.
+        Types that are needed.
     window : Window
         Of the exposure.
+    detector : str
+        RAD name.
+    optional : iterable of str
+        Types that are read where the selection has them.
 
     Raises
     ------
     DataError
-        If the selection has no file of a type, or a file is not the one chosen, or does not cover
-        the window.
+        If the selection has no file of a type, or a file is not the one chosen, is of another
+        detector, or does not cover the window.
     """
     files = read_selection(selection)
     chosen = {}
-    for reftype in reftypes:
+    for reftype in (*reftypes, *(reftype for reftype in optional if reftype in files)):
         if reftype not in files:
             raise DataError(
                 f"{selection}: no reference of type {reftype}; it has {', '.join(sorted(files))}"
@@ -223,7 +302,7 @@ def read_references(
                 f"{path}: it is not the file that {selection} chose: its SHA-256 is "
                 f"{sha256(path)[:12]}..., not {expected[:12]}...; select again"
             )
-        chosen[reftype] = _read_reference(path, reftype, window)
+        chosen[reftype] = _read_reference(path, reftype, window, detector)
     return chosen
 
 
@@ -243,7 +322,11 @@ def named_from(selection: str | Path, files: Mapping[str, Path]) -> dict[str, st
 
 
 def write_selection(
-    path: str | Path, names: Mapping[str, str], provenance: Mapping[str, Any]
+    path: str | Path,
+    names: Mapping[str, str],
+    provenance: Mapping[str, Any],
+    context: str = "",
+    expected: Mapping[str, str] | None = None,
 ) -> None:
     """Write which references serve one kind of exposure, with their hashes.
 
@@ -254,14 +337,37 @@ def write_selection(
     names : mapping
         How `named_from` names the file of each reference type.
     provenance : mapping
+    context : str
+        Hash of the rows of the table of references that chose them.
+    expected : mapping, optional
+        SHA-256 that the table gives of the files of some types.
+
+    Raises
+    ------
+    DataError
+        If a file is not the one that the table means.
     """
     folder = Path(path).resolve().parent
-    content = {
-        reftype: {"path": name, "sha256": sha256(folder / name, head_only=True)}
-        for reftype, name in names.items()
-    }
+    content = {}
+    for reftype, name in names.items():
+        given = (expected or {}).get(reftype)
+        # Of a file of this run the seal knows the hash; one that is expected is read to its end.
+        found = sha256(folder / name, head_only=given is None)
+        if given is not None and found != given:
+            raise DataError(
+                f"{folder / name}: its SHA-256 is {found[:12]}..., 'references.table' gives "
+                f"{given[:12]}... for this {reftype}; put the right file there or mend the row"
+            )
+        content[reftype] = {"path": name, "sha256": found}
     with replacing(path, provenance) as part:
-        part.write_text(json.dumps({"files": content}, indent=1, sort_keys=True) + "\n")
+        told = {"context": context, "files": content}
+        part.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+
+
+def read_context(path: str | Path) -> str:
+    """Read the name of the context of a selection: a hash of the rows that chose its files."""
+    sha256(path)
+    return str(json.loads(Path(path).read_text()).get("context", ""))
 
 
 def read_selection(path: str | Path) -> dict[str, tuple[Path, str]]:
@@ -275,29 +381,50 @@ def read_selection(path: str | Path) -> dict[str, tuple[Path, str]]:
     }
 
 
-def _read_reference(path: Path, reftype: str, window: Window) -> Reference:
+def _read_reference(path: Path, reftype: str, window: Window, detector: str) -> Reference:
     with open_roman(path) as roman:
+        found = roman["meta"]["instrument"].get("detector", detector)
+        if found != detector and reftype not in _OF_THE_INSTRUMENT:
+            raise DataError(
+                f"{path}: meta.instrument.detector: it is of {found}, expected {detector}; "
+                "mend the row of the table of references"
+            )
         if reftype in _TABLES:
             values = {str(key): dict(row) for key, row in roman[_TABLES[reftype]].items()}
             return Reference(reftype, path.name, {}, values)
+        if reftype == "integralnonlinearity":
+            return Reference(reftype, path.name, _converter_table(path, roman))
         held = roman["meta"].get("tessella", {}).get("window")
         covered = Window(**dict(held)) if held is not None else Window()
+    arrays: dict[str, Any] = dict(disk_arrays(path))
+    if reftype != "refpix":
         arrays = {
-            name: _cut(np.asarray(values), path, covered, window, reftype in _ACTIVE_ONLY)
-            for name, values in roman.items()
-            if name != "meta"
+            name: _cut(array, path, covered, window, reftype in _ACTIVE_ONLY)
+            for name, array in arrays.items()
         }
     return Reference(reftype, path.name, arrays)
 
 
-def _cut(
-    values: np.ndarray, path: Path, covered: Window, window: Window, active_only: bool
-) -> np.ndarray:
+def _converter_table(path: Path, roman: Any) -> dict[str, np.ndarray]:
+    """Return the counts at which a converter was measured and what is added, by channel."""
+    table = roman["inl_table"]
+    rows = [np.asarray(table[name]["correction"], float) for name in sorted(table)]
+    arrays = {"value": np.asarray(roman["value"], float), "correction": np.array(rows)}
+    if not all(np.isfinite(values).all() for values in arrays.values()):
+        raise DataError(f"{path}: inl_table: a correction is not a number; expected numbers alone")
+    return arrays
+
+
+def _cut(array: Any, path: Path, covered: Window, window: Window, active_only: bool) -> Any:
     border = 2 * BORDER if active_only else 0
     x, y = window.x - covered.x, window.y - covered.y
-    part = values[..., y : y + window.ny - border, x : x + window.nx - border]
-    if min(x, y) < 0 or part.shape[-2:] != (window.ny - border, window.nx - border):
+    ny, nx = window.ny - border, window.nx - border
+    if min(x, y) < 0 or y + ny > array.shape[-2] or x + nx > array.shape[-1]:
         raise DataError(
             f"{path}: it covers the window {vars(covered)}, not the exposure's {vars(window)}"
         )
-    return np.ascontiguousarray(part)
+    if array.shape[-2:] == (ny, nx):
+        return array
+    if isinstance(array, np.ndarray):
+        return array[..., y : y + ny, x : x + nx]
+    return Cut(array, y, x, ny, nx)

@@ -23,7 +23,7 @@ from tessella.instrument.optical_elements import filters
 from tessella.io.atomic import replacing
 from tessella.models import ExposureKey, Lattice, PlannedExposure
 from tessella.plan.exposures import read_exposures
-from tessella.plan.selection import read_reference_table, select, selection_id
+from tessella.plan.selection import NONE, context_of, read_reference_table, select, selection_id
 from tessella.plan.tiles import plan_tiles
 
 #: Types of references that some stage needs; a test holds them against the recipe.
@@ -34,11 +34,14 @@ REFERENCE_TYPES = (
     "gain",
     "readnoise",
     "dark",
+    "darkdecaysignal",
     "photom",
     "flat",
     "epsf",
     "apcorr",
 )
+#: Types that some stage uses where the table of references has them.
+OPTIONAL_TYPES = ("refpix", "integralnonlinearity")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Selection:
     element: str
     #: Reference type to path; relative paths are below the run's folder of references.
     files: dict[str, str]
+    #: Hash of the rows of the table of references that chose them.
+    context: str
+    #: SHA-256 of the files of which the table gives it.
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -142,9 +149,16 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     selected: dict[str, str] = {}
     for exposure in exposures:
         for detector in exposure.detectors:
-            files = select(rows, REFERENCE_TYPES, detector, exposure)
-            name = selection_id(files, detector, exposure.element)
-            selections[name] = Selection(detector, exposure.element, files)
+            chosen = select(rows, REFERENCE_TYPES, detector, exposure, OPTIONAL_TYPES)
+            selection = Selection(
+                detector,
+                exposure.element,
+                {reftype: row.file_for(detector, exposure) for reftype, row in chosen.items()},
+                context_of(chosen.values()),
+                {reftype: row.sha256 for reftype, row in chosen.items() if row.sha256 != NONE},
+            )
+            name = selection_id(selection.files, selection.context, detector, exposure.element)
+            selections[name] = selection
             selected[f"{exposure.name} {detector}"] = name
     tiles = {
         tile.name: PlannedTile(

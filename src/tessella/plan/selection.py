@@ -7,15 +7,18 @@ and of the rows that do, the one with the latest useafter not after the exposure
 import csv
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
 from tessella.errors import DataError
 from tessella.models import PlannedExposure
 
-COLUMNS = ("reftype", "detector", "optical_element", "ma_table_number", "useafter", "file")
 ANY = "ANY"
+#: Stands for what is not said.
+NONE = "-"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,13 @@ class ReferenceRow:
     useafter: str
     #: Path; ``{detector}`` and ``{element}`` stand for the exposure's own, in lower case.
     file: str
+    #: RAD exposure type, or ANY.
+    exposure_type: str = ANY
+    version: str = NONE
+    #: RAD pedigree, such as GROUND or SIMULATION.
+    pedigree: str = NONE
+    #: Of the file; NONE for files that the run makes itself.
+    sha256: str = NONE
 
     def serves(self, detector: str, exposure: PlannedExposure) -> bool:
         """Tell whether the row holds for a detector of an exposure and its time has come."""
@@ -37,12 +47,24 @@ class ReferenceRow:
             self.detector in (ANY, detector)
             and self.optical_element in (ANY, exposure.optical_element)
             and self.ma_table_number in (ANY, str(exposure.ma_table_number))
+            and self.exposure_type in (ANY, exposure.exposure_type)
             and datetime.fromisoformat(self.useafter) <= datetime.fromisoformat(exposure.start_time)
         )
 
+    def file_for(self, detector: str, exposure: PlannedExposure) -> str:
+        """Return the file that serves a detector of an exposure."""
+        return self.file.format(detector=detector.lower(), element=exposure.element)
+
+
+#: Those that a table must have, and those that it may have.
+COLUMNS = tuple(field.name for field in fields(ReferenceRow) if field.default is MISSING)
+OPTIONAL_COLUMNS = tuple(
+    field.name for field in fields(ReferenceRow) if field.default is not MISSING
+)
+
 
 def read_reference_table(path: str | Path) -> list[ReferenceRow]:
-    """Read the table of references (tab-separated).
+    """Read the table of references (tab-separated); columns may stand in any order.
 
     Raises
     ------
@@ -57,15 +79,22 @@ def read_reference_table(path: str | Path) -> list[ReferenceRow]:
     rows = []
     with path.open(newline="") as file:
         reader = csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t")
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise DataError(f"{path}: columns are {reader.fieldnames}, expected {list(COLUMNS)}")
+        names = list(reader.fieldnames or ())
+        allowed = {*COLUMNS, *OPTIONAL_COLUMNS}
+        if not set(COLUMNS) <= set(names) <= allowed or len(set(names)) < len(names):
+            raise DataError(
+                f"{path}: columns are {names}, expected {list(COLUMNS)} and, if wanted, "
+                f"{list(OPTIONAL_COLUMNS)}"
+            )
         for number, cells in enumerate(reader, 1):
             if None in cells or None in cells.values() or not all(cells.values()):
                 raise DataError(
-                    f"{path}, row {number}: expected {len(COLUMNS)} values; write ANY for any key"
+                    f"{path}, row {number}: expected {len(names)} values; write ANY for any key, "
+                    f"{NONE} for what is not known"
                 )
             _check_date(cells["useafter"], f"{path}, row {number}, column useafter")
             _check_file(cells["file"], f"{path}, row {number}, column file")
+            _check_sha256(cells.get("sha256", NONE), f"{path}, row {number}, column sha256")
             rows.append(ReferenceRow(**cells))
     return rows
 
@@ -77,6 +106,14 @@ def _check_date(text: str, where: str) -> None:
         plain = False
     if not plain:
         raise DataError(f"{where}: {text!r} is not a date in UTC such as 2028-01-01T00:00:00")
+
+
+def _check_sha256(text: str, where: str) -> None:
+    if text != NONE and re.fullmatch(r"[0-9a-f]{64}", text) is None:
+        raise DataError(
+            f"{where}: {text!r} is no SHA-256: 64 digits of 0-9a-f, as sha256sum prints them, or "
+            f"{NONE} for a file that the run makes"
+        )
 
 
 def _check_file(text: str, where: str) -> None:
@@ -93,36 +130,64 @@ def _check_file(text: str, where: str) -> None:
 
 
 def select(
-    rows: list[ReferenceRow], reftypes: tuple[str, ...], detector: str, exposure: PlannedExposure
-) -> dict[str, str]:
-    """Return the file of each reference type for one detector of one exposure.
+    rows: list[ReferenceRow],
+    reftypes: tuple[str, ...],
+    detector: str,
+    exposure: PlannedExposure,
+    optional: tuple[str, ...] = (),
+) -> dict[str, ReferenceRow]:
+    """Return the row of each reference type that serves one detector of one exposure.
+
+    Of `optional` types only those are there for which some row serves.
 
     Raises
     ------
     DataError
-        If no row serves; the message names the keys that were looked for.
+        If no row serves of another type; the message names the keys that were looked for.
     """
-    files = {}
-    for reftype in reftypes:
+    chosen = {}
+    for reftype in (*reftypes, *optional):
         serving = [row for row in rows if row.reftype == reftype and row.serves(detector, exposure)]
-        if not serving:
+        if serving:
+            chosen[reftype] = max(serving, key=lambda row: datetime.fromisoformat(row.useafter))
+        elif reftype in reftypes:
             raise DataError(
                 f"no {reftype} reference for {detector}, {exposure.optical_element}, "
-                f"MultiAccum table {exposure.ma_table_number}, start {exposure.start_time} "
-                f"({exposure.name}); add a row to the table of references"
+                f"MultiAccum table {exposure.ma_table_number}, {exposure.exposure_type}, "
+                f"start {exposure.start_time} ({exposure.name}); add a row to the table of "
+                "references"
             )
-        best = max(serving, key=lambda row: datetime.fromisoformat(row.useafter))
-        files[reftype] = best.file.format(detector=detector.lower(), element=exposure.element)
-    return files
+    return chosen
 
 
-def selection_id(files: dict[str, str], detector: str, element: str) -> str:
-    """Return a short name of a selection that changes with any of its files.
+def context_of(rows: Iterable[ReferenceRow]) -> str:
+    """Return a hash of rows, the same in whatever order they stand and are commented.
+
+    The context of a selection is that of the rows that it uses: a row that is changed changes
+    no other context.
+
+    Returns
+    -------
+    str
+        The first 16 hexadecimal digits of a SHA-256.
 
     Examples
     --------
-    >>> selection_id({"dark": "a.asdf"}, "WFI01", "f158")
-    'wfi01_f158_b96179bc'
+    >>> rows = [ReferenceRow("dark", ANY, ANY, ANY, "2028-01-01", name) for name in ("a", "b")]
+    >>> context_of(rows) == context_of(rows[::-1]) != context_of(rows[:1])
+    True
     """
-    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    lines = sorted(json.dumps(vars(row), sort_keys=True) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def selection_id(files: dict[str, str], context: str, detector: str, element: str) -> str:
+    """Return a short name of a selection that changes with its files and the rows that name them.
+
+    Examples
+    --------
+    >>> selection_id({"dark": "a.asdf"}, "0" * 16, "WFI01", "f158")
+    'wfi01_f158_1f0d9cdf'
+    """
+    digest = hashlib.sha256(json.dumps([files, context], sort_keys=True).encode()).hexdigest()
     return f"{detector.lower()}_{element}_{digest[:8]}"

@@ -14,10 +14,14 @@ from scipy.special import log_ndtr
 
 from tessella import flags
 from tessella.compiled import kernel
+from tessella.ramps.noise_rate import noise_rates
+from tessella.ramps.resultant_flags import UNUSABLE
 from tessella.ramps.timing import DifferenceTiming
 
-#: Resultants with any of these bits take no part in the fit.
-_UNUSABLE = flags.DO_NOT_USE | flags.SATURATED | flags.DROPOUT
+#: Stands for no light at all, so that ratios of rates have a meaning [DN / s].
+_NO_RATE = 1e-9
+#: Pixels that are fitted side by side: their numbers stay in the nearest cache.
+_TOGETHER = 256
 #: A jump search needs more differences than this, or a hit cannot be told from a slope.
 _FEWEST_DIFFERENCES = 3
 
@@ -94,14 +98,18 @@ def _set_covariance(
 
 
 @kernel
-def _median_of_used(difference: np.ndarray, used: np.ndarray) -> float:
-    values = np.empty(difference.size)
+def _median_of_used(difference: np.ndarray, used: np.ndarray, values: np.ndarray) -> float:
+    """Return the median; `values` is overwritten."""
     n = 0
     for i in range(difference.size):
         if used[i] > 0:
-            values[n] = difference[i]
+            k = n
+            while k > 0 and values[k - 1] > difference[i]:
+                values[k] = values[k - 1]
+                k -= 1
+            values[k] = difference[i]
             n += 1
-    return np.median(values[:n])
+    return (values[(n - 1) // 2] + values[n // 2]) / 2
 
 
 @kernel
@@ -148,8 +156,7 @@ def _mask_jumps(
 def _fit_pixel(
     difference: np.ndarray,
     used: np.ndarray,
-    rate_scale: float,
-    read_variance: float,
+    noise: np.ndarray,
     timing: np.ndarray,
     several_reads: np.ndarray,
     limits: np.ndarray,
@@ -157,79 +164,228 @@ def _fit_pixel(
     hit: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fit one pixel; `out` receives slope, both variances, chi-squared and the uniform slope."""
+    """Fit one pixel; `out` receives slope, both variances, chi-squared and the uniform slope.
+
+    `noise` holds 1 / gain, the variance of a read and the smallest rate that noise is taken of.
+    """
     diagonal, beside, work = buffers[0], buffers[1], buffers[2:]
     m = difference.size
-    guess = max(_median_of_used(difference, used), 0.0)
-    _set_covariance(guess * rate_scale, read_variance, timing, diagonal, beside)
+    rate = max(_median_of_used(difference, used, work[0]), noise[2]) * noise[0]
+    _set_covariance(rate, noise[1], timing, diagonal, beside)
     if limits[0] > 0:
         _mask_jumps(difference, diagonal, beside, used, several_reads, limits, work, hit)
     slope, _, _ = _solve(difference, diagonal, beside, used, work)
-    _set_covariance(max(slope, 0.0) * rate_scale, read_variance, timing, diagonal, beside)
+    rate = max(slope, noise[2]) * noise[0]
+    _set_covariance(rate, noise[1], timing, diagonal, beside)
     slope, weight, chisq = _solve(difference, diagonal, beside, used, work)
-    rate = max(slope, 0.0) * rate_scale
+    rate = max(slope, noise[2]) * noise[0]
     poisson = read = uniform = n = 0.0
     for i in range(m):
         w = used[i] * work[2, i] / weight
         poisson += w * w * rate * timing[1, i]
-        read += w * w * read_variance * timing[3, i]
+        read += w * w * noise[1] * timing[3, i]
         if i < m - 1:
             both = 2 * w * used[i + 1] * work[2, i + 1] / weight
             poisson += both * rate * timing[2, i]
-            read += both * read_variance * timing[4, i]
+            read += both * noise[1] * timing[4, i]
         uniform += used[i] * difference[i]
         n += used[i]
     out[0], out[1], out[2], out[3], out[4] = slope, poisson, read, chisq, uniform / n - slope
 
 
 @kernel
+def _median_of_all(
+    difference: np.ndarray, ordered: np.ndarray, median: np.ndarray, n_pixels: int
+) -> None:
+    """Fill the medians of the columns of `difference` (m, n_pixels); `ordered` is overwritten."""
+    m = len(difference)
+    for i in range(m):
+        for x in range(n_pixels):
+            ordered[i, x] = difference[i, x]
+    # Sorting by neighbours: the same steps for every pixel, many pixels at a time.
+    for step in range(m):
+        for i in range(step % 2, m - 1, 2):
+            for x in range(n_pixels):
+                low = min(ordered[i, x], ordered[i + 1, x])
+                ordered[i + 1, x] = max(ordered[i, x], ordered[i + 1, x])
+                ordered[i, x] = low
+    for x in range(n_pixels):
+        median[x] = (ordered[(m - 1) // 2, x] + ordered[m // 2, x]) / 2
+
+
+@kernel
+def _solve_all(
+    difference: np.ndarray,
+    rate: np.ndarray,
+    read_variance: np.ndarray,
+    timing: np.ndarray,
+    work: np.ndarray,
+    out: np.ndarray,
+    n_pixels: int,
+) -> None:
+    """Fit the slopes of pixels that use all differences, as `_solve` does, many at a time.
+
+    `difference` is (m, n_pixels), `work` (3, m, n_pixels) receives the pivots, C^-1 d and C^-1 1,
+    `out` (3, n_pixels) the slope, its inverse variance and chi-squared.
+    """
+    m = len(difference)
+    pivot, by_data, by_one = work[0], work[1], work[2]
+    for x in range(n_pixels):
+        pivot[0, x] = rate[x] * timing[1, 0] + read_variance[x] * timing[3, 0]
+        by_data[0, x] = difference[0, x]
+        by_one[0, x] = 1.0
+    for i in range(1, m):
+        for x in range(n_pixels):
+            beside = rate[x] * timing[2, i - 1] + read_variance[x] * timing[4, i - 1]
+            ratio = beside / pivot[i - 1, x]
+            pivot[i, x] = rate[x] * timing[1, i] + read_variance[x] * timing[3, i] - ratio * beside
+            by_data[i, x] = difference[i, x] - ratio * by_data[i - 1, x]
+            by_one[i, x] = 1.0 - ratio * by_one[i - 1, x]
+    for x in range(n_pixels):
+        by_data[m - 1, x] /= pivot[m - 1, x]
+        by_one[m - 1, x] /= pivot[m - 1, x]
+        out[0, x] = difference[m - 1, x] * by_data[m - 1, x]
+        out[1, x] = by_one[m - 1, x]
+        out[2, x] = by_data[m - 1, x]
+    for i in range(m - 2, -1, -1):
+        for x in range(n_pixels):
+            beside = rate[x] * timing[2, i] + read_variance[x] * timing[4, i]
+            by_data[i, x] = (by_data[i, x] - beside * by_data[i + 1, x]) / pivot[i, x]
+            by_one[i, x] = (by_one[i, x] - beside * by_one[i + 1, x]) / pivot[i, x]
+            out[0, x] += difference[i, x] * by_data[i, x]
+            out[1, x] += by_one[i, x]
+            out[2, x] += by_data[i, x]
+    for x in range(n_pixels):
+        data_data, slope = out[0, x], out[2, x] / out[1, x]
+        out[2, x] = data_data - out[2, x] * slope
+        out[0, x] = slope
+
+
+@kernel
+def _fit_all(
+    difference: np.ndarray,
+    noise: np.ndarray,
+    timing: np.ndarray,
+    work: np.ndarray,
+    fitted: np.ndarray,
+    first_chisq: np.ndarray,
+    out: np.ndarray,
+    n_pixels: int,
+) -> None:
+    """Fit pixels that use all differences and have no jump, as `_fit_pixel` does.
+
+    `noise` is (3, n_pixels); `first_chisq` (n_pixels) receives chi-squared before the last fit,
+    by which jumps are searched for; `out` is (5, n_pixels).
+    """
+    m = len(difference)
+    rate = fitted[3]
+    _median_of_all(difference, work[0], rate, n_pixels)
+    for x in range(n_pixels):
+        rate[x] = max(rate[x], noise[2, x]) * noise[0, x]
+    _solve_all(difference, rate, noise[1], timing, work, fitted, n_pixels)
+    for x in range(n_pixels):
+        first_chisq[x] = fitted[2, x]
+        rate[x] = max(fitted[0, x], noise[2, x]) * noise[0, x]
+    _solve_all(difference, rate, noise[1], timing, work, fitted, n_pixels)
+    by_one = work[2]
+    for x in range(n_pixels):
+        rate[x] = max(fitted[0, x], noise[2, x]) * noise[0, x]
+        out[0, x], out[1, x], out[2, x], out[3, x], out[4, x] = fitted[0, x], 0, 0, fitted[2, x], 0
+    for i in range(m):
+        for x in range(n_pixels):
+            w = by_one[i, x] / fitted[1, x]
+            both = 2 * w * by_one[min(i + 1, m - 1), x] / fitted[1, x]
+            out[1, x] += rate[x] * (w * w * timing[1, i] + both * timing[2, i])
+            out[2, x] += noise[1, x] * (w * w * timing[3, i] + both * timing[4, i])
+            out[4, x] += difference[i, x]
+    for x in range(n_pixels):
+        out[4, x] = out[4, x] / m - out[0, x]
+
+
+@kernel
 def _fit_rows(
     data: np.ndarray,
-    unusable: np.ndarray,
     gain: np.ndarray,
     read_noise: np.ndarray,
+    least_rate: np.ndarray,
     timing: np.ndarray,
     several_reads: np.ndarray,
     limits: np.ndarray,
     out: np.ndarray,
-    hits: np.ndarray,
+    flagged: np.ndarray,
 ) -> None:
-    """Fit all pixels of a block of rows."""
+    """Fit all pixels of a block of rows; `flagged` holds their flags and receives JUMP_DET."""
     n, ny, nx = data.shape
-    m = n - 1
-    difference, used = np.empty(m), np.empty(m)
-    buffers, hit, result = np.empty((5, m)), np.empty(n, np.bool_), np.empty(5)
+    m, width = n - 1, min(nx, _TOGETHER)
+    difference, noise = np.empty((m, width)), np.empty((3, width))
+    work, fitted, result = np.empty((3, m, width)), np.empty((4, width)), np.empty((5, width))
+    first_chisq, touched = np.empty(width), np.empty(width, np.uint8)
+    alone = np.empty((5, m)), np.empty(m), np.empty(m), np.empty(n, np.bool_), np.empty(5)
+    highest = min(limits[0], limits[1]) if limits[0] > 0 else np.inf
     for y in range(ny):
-        for x in range(nx):
-            n_used = 0.0
+        for start in range(0, nx, width):
+            part = min(width, nx - start)
+            touched[:part] = flagged[0, y, start : start + part]
             for i in range(m):
-                difference[i] = (data[i + 1, y, x] - data[i, y, x]) / timing[0, i]
-                good = not (unusable[i, y, x] or unusable[i + 1, y, x])
-                used[i] = 1.0 if good and np.isfinite(difference[i]) else 0.0
-                if used[i] == 0.0:
-                    difference[i] = 0.0
-                n_used += used[i]
-            usable_noise = gain[y, x] > 0 and read_noise[y, x] > 0
-            if n_used == 0 or not usable_noise:
-                out[:, y, x] = np.nan
-                continue
-            hit[:] = False
-            variance = np.float64(read_noise[y, x]) ** 2
-            _fit_pixel(
-                difference,
-                used,
-                1 / np.float64(gain[y, x]),
-                variance,
-                timing,
-                several_reads,
-                limits,
-                buffers,
-                hit,
-                result,
-            )
-            out[:, y, x] = result
-            for i in range(n):
-                hits[i, y, x] = hit[i]
+                for x in range(part):
+                    step = np.float64(data[i + 1, y, start + x]) - data[i, y, start + x]
+                    difference[i, x] = step / timing[0, i]
+                    touched[x] |= flagged[i + 1, y, start + x]
+            for x in range(part):
+                noise[0, x] = 1 / np.float64(gain[y, start + x])
+                noise[1, x] = np.float64(read_noise[y, start + x]) ** 2
+                noise[2, x] = least_rate[y, start + x]
+            _fit_all(difference, noise, timing, work, fitted, first_chisq, result, part)
+            for i in range(5):
+                for x in range(part):
+                    out[i, y, start + x] = result[i, x]
+            for x in range(part):
+                known = gain[y, start + x] > 0 and read_noise[y, start + x] > 0
+                is_plain = touched[x] & (UNUSABLE | flags.JUMP_DET) == 0
+                # Not a number is not below anything: such ramps are looked at one by one.
+                if known and is_plain and first_chisq[x] <= highest:
+                    continue
+                out[:, y, start + x] = np.nan
+                if known:
+                    _fit_flagged(
+                        difference[:, x],
+                        noise[:, x],
+                        timing,
+                        several_reads,
+                        limits,
+                        alone,
+                        out[:, y, start + x],
+                        flagged[:, y, start + x],
+                    )
+
+
+@kernel
+def _fit_flagged(
+    difference: np.ndarray,
+    noise: np.ndarray,
+    timing: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+    alone: tuple[np.ndarray, ...],
+    out: np.ndarray,
+    flagged: np.ndarray,
+) -> None:
+    """Fit one pixel, some of whose differences may be lost or hit."""
+    buffers, one, used, hit, result = alone
+    n_left = 0
+    for i in range(difference.size):
+        unusable = (flagged[i] | flagged[i + 1]) & UNUSABLE or flagged[i + 1] & flags.JUMP_DET
+        used[i] = 0.0 if unusable or not np.isfinite(difference[i]) else 1.0
+        one[i] = difference[i] if used[i] > 0 else 0.0
+        n_left += used[i] > 0
+    if n_left == 0:
+        return
+    hit[:] = False
+    _fit_pixel(one, used, noise, timing, several_reads, limits, buffers, hit, result)
+    out[:] = result
+    for i in range(flagged.size):
+        if hit[i]:
+            flagged[i] |= flags.JUMP_DET
 
 
 def fit_slopes(
@@ -240,15 +396,21 @@ def fit_slopes(
     timing: DifferenceTiming,
     several_reads: np.ndarray,
     rejection_threshold: float | None = 4.5,
+    least_rate: np.ndarray | None = None,
+    noise_from_neighbours: bool = False,
 ) -> Slopes:
     """Fit the slope of every pixel.
+
+    With fewer than four resultants the likelihood holds as it stands, but no jump can be told
+    from a slope, and none is searched for; a single resultant has no slope.
 
     Parameters
     ----------
     data : ndarray of shape (n_resultants, ny, nx)
         Linear counts [DN].
     resultant_dq : ndarray of shape (n_resultants, ny, nx)
-        Flags; resultants with DO_NOT_USE, SATURATED or DROPOUT take no part.
+        Flags; resultants with DO_NOT_USE, SATURATED or DROPOUT take no part; one with JUMP_DET
+        is known to have been hit, and the difference before it is left out.
     gain, read_noise : ndarray of shape (ny, nx)
         Gain [electrons / DN] and noise of one read [DN]; where one of them is not a positive
         number nothing is fitted.
@@ -258,6 +420,11 @@ def fit_slopes(
         True for resultants that average more than one read.
     rejection_threshold : float, optional
         Significance [sigma] above which a jump is taken to be one; None searches for none.
+    least_rate : ndarray of shape (ny, nx), optional
+        Rate [DN / s] below which photon noise does not fall, that of the dark current; 0 if None.
+    noise_from_neighbours : bool
+        True tells the photon noise of a slope from its neighbours in the row as well, where these
+        agree with it (`tessella.ramps.noise_rate`); False from the slope alone.
 
     Returns
     -------
@@ -288,22 +455,29 @@ def fit_slopes(
     if rejection_threshold is not None:
         # Two freed differences: chi-squared of 2 degrees, exceeded as rarely as T**2 is of 1.
         limits[:] = rejection_threshold**2, -2 * (np.log(2) + log_ndtr(-rejection_threshold))
-    out = np.empty((5, ny, nx))
-    hits = np.zeros((n, ny, nx), np.bool_)
-    unusable = (resultant_dq & _UNUSABLE) != 0
-    _fit_rows(
-        data,
-        unusable,
-        gain,
-        read_noise,
-        _stack(timing),
-        np.asarray(several_reads),
-        limits,
-        out,
-        hits,
-    )
-    flagged = resultant_dq | np.where(hits, flags.JUMP_DET, 0).astype(resultant_dq.dtype)
+    out = np.full((5, ny, nx), np.nan)
+    flagged = np.array(resultant_dq, order="C")
+    if n > 1:
+        least = np.full((ny, nx), _NO_RATE)
+        if least_rate is not None:
+            least = np.fmax(least_rate, least)
+        stacked, several = _stack(timing), np.asarray(several_reads)
+        # Kernels work on many neighbours at once where they know that these lie side by side.
+        _fit_rows(
+            np.ascontiguousarray(data),
+            np.ascontiguousarray(gain),
+            np.ascontiguousarray(read_noise),
+            np.ascontiguousarray(least),
+            stacked,
+            several,
+            limits,
+            out,
+            flagged,
+        )
     slope, poisson, read, chisq, dumo = out
+    if noise_from_neighbours and n > 1:
+        rate = np.fmax(noise_rates(slope, np.sqrt(poisson + read)), least)
+        poisson = poisson * rate / np.fmax(slope, least)
     return Slopes(slope, poisson, read, chisq, dumo, flagged)
 
 

@@ -58,17 +58,13 @@ def difference_timing(
     Raises
     ------
     ValueError
-        If there are fewer than two resultants, or their mean times do not increase.
+        If the mean times of the resultants do not increase.
 
     Examples
     --------
     >>> difference_timing(((1,), (2,), (3,)), 2.0).poisson_diagonal.tolist()
     [0.5, 0.5]
     """
-    if len(read_pattern) < 2:
-        raise ValueError(
-            f"a slope needs at least 2 resultants; the read pattern has {len(read_pattern)}"
-        )
     mean = mean_times(read_pattern, frame_time)
     tau = variance_times(read_pattern, frame_time)
     n_reads = np.array([len(reads) for reads in read_pattern], float)

@@ -4,14 +4,20 @@ The simulator knows the pixels themselves (`tessella.detector.state`); a referen
 as well as a calibration campaign would, with draws of its own.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tessella import flags
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_pixel_area
-from tessella.detector.linearity import inverse_coefficients
+from tessella.detector.converter import draw_converter
+from tessella.detector.integral_nonlinearity import N_COUNTS
+from tessella.detector.linearity import inverse_coefficients, response_coefficients
+from tessella.detector.reference_noise import Coefficients, correlated_noise, make_coefficients
+from tessella.detector.reference_series import border_pixels, dark_spectra
 from tessella.detector.state import DetectorMaps, DetectorState
 from tessella.instrument.optical_elements import ab_zero_point
-from tessella.models import BORDER
+from tessella.models import BORDER, CHANNEL_WIDTH
 from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.randomness import generator
 
@@ -22,6 +28,11 @@ _READ_NOISE_ERROR = 0.03
 _NONLINEARITY_ERROR = 0.01
 #: Error of a pixel's dark current from long darks [electrons / s].
 _DARK_ERROR = 0.002
+#: Relative errors of the dark decay's amplitude and time constant, and of a channel's converter.
+# ASSUME: some hundred darks, and steps of light over the whole range; their order matters.
+_DARK_DECAY_ERROR = 0.02
+_CONVERTER_ERROR = 0.01
+_DETECTORS = tuple(f"WFI{number:02d}" for number in range(1, 19))
 #: Saturation is declared this much below where pixels stop counting.
 _SATURATION_MARGIN = 0.99
 
@@ -55,9 +66,12 @@ def measure_maps(
     read_noise = maps.read_noise * (
         1 + error("read noise", _READ_NOISE_ERROR if state.read_noise_scatter else 0.0)
     )
+    # ASSUME: darks show the 1/f noise, which is new in every read, as noise of the pixel; what
+    # the correction by reference pixels takes off (a tenth of its variance) is not left out.
+    read_noise = np.sqrt(read_noise**2 + state.correlated_noise_dn**2 + state.channel_noise_dn**2)
     dark_error = np.full(maps.window.shape, _DARK_ERROR, np.float32) / maps.gain
     dark = maps.dark / maps.gain + (dark_error * error("dark", 1.0) if state.dark_scatter else 0.0)
-    nonlinearity = maps.nonlinearity * (1 + error("nonlinearity", _NONLINEARITY_ERROR))
+    nonlinearity = _nonlinearity(state, maps, detector)
     good = np.zeros(maps.window.shape, np.uint32)
     mask = good.copy()
     mask[maps.is_dead] |= flags.DEAD | flags.DO_NOT_USE
@@ -112,3 +126,110 @@ def photometry_row(state: DetectorState, detector: str, optical_element: str) ->
     photmjsr = surface_brightness_of_dn(zero_point, state.gain_electrons_per_dn, area_sr)
     # ASSUME: the zero points are known to 1 %; the mission's table gives no uncertainty.
     return {"photmjsr": photmjsr, "uncertainty": 0.01 * photmjsr, "pixelareasr": area_sr}
+
+
+def measure_inverse_linearity(
+    state: DetectorState, maps: DetectorMaps, detector: str
+) -> dict[str, np.ndarray]:
+    """Return the response of each pixel to linear counts, of the same campaign as `linearity`.
+
+    Returns
+    -------
+    dict
+        ``coeffs`` of (3, ny, nx), powers 0, 1, 2 of the linear counts, and ``dq`` of (ny, nx).
+    """
+    nonlinearity = _nonlinearity(state, maps, detector)
+    return {
+        "coeffs": response_coefficients(nonlinearity).astype(np.float32),
+        "dq": np.zeros(nonlinearity.shape, np.uint32),
+    }
+
+
+def _nonlinearity(state: DetectorState, maps: DetectorMaps, detector: str) -> np.ndarray:
+    rng = generator("measured nonlinearity", state.measurement_seed, detector)
+    error = _NONLINEARITY_ERROR * rng.standard_normal(maps.window.shape, np.float32)
+    return maps.nonlinearity * (1 + error)
+
+
+def dark_decay_rows(state: DetectorState) -> dict[str, dict[str, float]]:
+    """Return the dark decay of every detector: ``amplitude`` [DN] and ``time_constant`` [s].
+
+    The state has one for all detectors; each is measured on its own.
+    """
+    rows = {}
+    for detector in _DETECTORS:
+        rng = generator("measured dark decay", state.measurement_seed, detector)
+        amplitude, time_constant = 1 + _DARK_DECAY_ERROR * rng.standard_normal(2)
+        rows[detector] = {
+            "amplitude": float(state.dark_decay_dn * amplitude),
+            "time_constant": float(state.dark_decay_s * time_constant),
+        }
+    return rows
+
+
+def measure_converter(state: DetectorState, detector: str) -> dict[str, np.ndarray]:
+    """Return the integral nonlinearity of one detector.
+
+    Returns
+    -------
+    dict
+        ``value`` of (65536,), uint16: raw counts [DN]; ``correction`` of (32, 65536), float64: what
+        is added to them, by channel [DN].
+    """
+    rng = generator("measured integral nonlinearity", state.measurement_seed, detector)
+    correction = draw_converter(state, detector).astype(float)
+    # ASSUME: what is measured is fitted by a smooth curve: one error a channel, none a count.
+    correction *= 1 + _CONVERTER_ERROR * rng.standard_normal((len(correction), 1))
+    return {"value": np.arange(N_COUNTS, dtype=np.uint16), "correction": correction}
+
+
+def measure_noise_weights(
+    state: DetectorState, maps: DetectorMaps, detector: str, n_exposures: int = 4, n_reads: int = 4
+) -> Coefficients:
+    """Learn from dark exposures how the references predict the 1/f noise of each channel.
+
+    Parameters
+    ----------
+    state : DetectorState
+        Its `measurement_seed` keys the darks.
+    maps : DetectorMaps
+        Of the part of the detector that is read; a reference needs all of it.
+    detector : str
+        RAD name.
+    n_exposures, n_reads : int
+        Darks, and reads of each that are taken as they are.
+
+    Returns
+    -------
+    Coefficients
+        (nx / 128, ny * 70 + 1).
+    """
+    window = maps.window
+    noise33_dn = float(np.median(maps.read_noise[:BORDER]))
+
+    def dark(exposure: int) -> tuple[np.ndarray, np.ndarray]:
+        data = np.empty((n_reads, *window.shape), np.float32)
+        amp33 = np.empty((n_reads, window.ny, CHANNEL_WIDTH), np.float32)
+        for read in range(n_reads):
+            key = (state.measurement_seed, detector, exposure, read)
+            shared = correlated_noise(
+                window,
+                state.correlated_noise_dn,
+                state.channel_noise_dn,
+                generator("measured shared noise", *key),
+            )
+            rng = generator("noise of measured shared noise", *key)
+            noise = rng.standard_normal(window.shape, np.float32)
+            noise33 = rng.standard_normal(amp33.shape[1:], np.float32)
+            data[read] = shared[0] + maps.read_noise * noise
+            amp33[read] = shared[1] + noise33_dn * noise33
+        return data, amp33
+
+    def spectra() -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        first_channel = window.x // CHANNEL_WIDTH
+        for exposure in range(n_exposures):
+            data, amp33 = dark(exposure)
+            border = border_pixels(data, np.broadcast_to(True, data.shape), amp33)
+            yield from dark_spectra(data, border, first_channel)
+
+    return make_coefficients(spectra(), window.nx // CHANNEL_WIDTH)

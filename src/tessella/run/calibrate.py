@@ -1,28 +1,38 @@
 """One detector of one exposure from its Level 1 file to its Level 2 file."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import tessella
 from tessella import flags
+from tessella.exposure_pipeline import calibrate
 from tessella.io.level1 import lost_fraction, read_ramp
 from tessella.io.level2 import write_image
 from tessella.io.provenance import provenance
-from tessella.io.references import read_references, read_selection
+from tessella.io.references import read_context, read_references, read_selection
 from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict
 from tessella.models import Image, Ramp, Window
-from tessella.recipe import LEVEL2_STEPS, Step, apply, initialize_quality, level2_references
+from tessella.recipe import LEVEL2_STEPS, Step, level2_references, optional_references
 
 #: An image with fewer good pixels than this share is degraded.
 _GOOD_SHARE = 0.5
+#: Stands where official files name the version of the reference system.
+SELECTED_BY = f"tessella {tessella.__version__}"
 log = logging.getLogger(__name__)
 
 
 def calibrate_detector(
-    ramp_path: Path, selection: Path, image_path: Path, window: Window, options: dict[str, Any]
+    ramp_path: Path,
+    selection: Path,
+    image_path: Path,
+    window: Window,
+    options: dict[str, Any],
+    n_threads: int = 1,
 ) -> Verdict:
     """Calibrate one detector and write its image.
 
@@ -36,6 +46,8 @@ def calibrate_detector(
         The part of the detector that the file holds.
     options : dict
         Section ``calibrate`` of the configuration.
+    n_threads : int
+        Of no influence on the product.
 
     Returns
     -------
@@ -43,22 +55,29 @@ def calibrate_detector(
         ``failed`` where no pixel has a slope: the product is valid and all its pixels are flagged.
     """
     ramp, meta = read_ramp(ramp_path, window)
-    references = read_references(selection, level2_references(), window)
-    ran: list[Step] = []
-    image = apply(LEVEL2_STEPS, ramp, references, options, ran.append)
-    assert isinstance(image, Image), "the recipe ends with an image"
-    status = {step.status: "COMPLETE" if step in ran else "SKIPPED" for step in LEVEL2_STEPS}
+    needed = level2_references(ramp.exposure_type)
+    references = read_references(selection, needed, window, ramp.detector, optional_references())
+    made = calibrate(LEVEL2_STEPS, ramp, references, options, n_threads)
+    image = made.image
+    status = {step.status: _status(step, ramp, made.ran) for step in LEVEL2_STEPS}
     origin = provenance(
         "calibrate_exposure",
         {"window": vars(window), **options},
         [ramp_path, selection, *(path for path, _ in read_selection(selection).values())],
-        steps=[step.name for step in ran],
+        steps=[step.name for step in made.ran],
     )
-    used = {reftype: reference.filename for reftype, reference in references.items()}
-    write_image(image_path, image, initialize_quality(ramp, references), meta, status, used, origin)
+    used: dict[str, Any] = {name: reference.filename for name, reference in references.items()}
+    used["crds"] = {"context": read_context(selection), "version": SELECTED_BY}
+    write_image(image_path, image, made.border, ramp.amp33, meta, status, used, origin)
     outcome, reason = _judge(image, ramp)
     log.info("%s: %s %s", image_path.name, outcome, reason)
     return Verdict(image.detector, outcome, reason, image_path.name, sha256(image_path))
+
+
+def _status(step: Step, ramp: Ramp, ran: Sequence[Step]) -> str:
+    if step in ran:
+        return "COMPLETE"
+    return "SKIPPED" if step.detector in ("", ramp.detector) else "N/A"
 
 
 def _judge(image: Image, ramp: Ramp) -> tuple[str, str]:

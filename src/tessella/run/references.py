@@ -13,15 +13,26 @@ from tessella.detector.state import DetectorState, draw_maps
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import filters
 from tessella.io.references import (
+    write_converter,
+    write_dark_decay,
     write_effective_psf,
     write_encircled_energy,
     write_maps,
+    write_noise_weights,
     write_photometry,
 )
 from tessella.models import Window
 from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import centred_as_catalogs_are, effective_psf, optical_psf
-from tessella.references.make import measure_flat, measure_maps, photometry_row
+from tessella.references.make import (
+    dark_decay_rows,
+    measure_converter,
+    measure_flat,
+    measure_inverse_linearity,
+    measure_maps,
+    measure_noise_weights,
+    photometry_row,
+)
 
 _OVERSAMPLE = 4
 #: Radii at which encircled energies are tabulated [arcsec].
@@ -79,6 +90,17 @@ def write_references(
         elif reftype == "flat":
             flat = measure_flat(state, maps, detector, element)
             write_maps(path, reftype, flat, window, *about, optical_element=element)
+        elif reftype == "inverselinearity":
+            inverse = measure_inverse_linearity(state, maps, detector)
+            write_maps(path, reftype, inverse, window, *about)
+        elif reftype == "darkdecaysignal":
+            write_dark_decay(path, dark_decay_rows(state), *about)
+        elif reftype == "integralnonlinearity":
+            table = measure_converter(state, detector)
+            write_converter(path, table["value"], table["correction"], *about)
+        elif reftype == "refpix":
+            whole = draw_maps(state, detector, Window())
+            write_noise_weights(path, measure_noise_weights(state, whole, detector), *about)
         elif reftype == "photom":
             rows = {name: photometry_row(state, detector, name) for name in filters()}
             write_photometry(path, rows, *about)

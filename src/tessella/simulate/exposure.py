@@ -2,7 +2,15 @@
 
 import numpy as np
 
+from tessella.detector.converter import draw_converter
 from tessella.detector.cosmic_rays import draw_cosmic_rays
+from tessella.detector.dark_decay import dark_decay_of_read
+from tessella.detector.integral_nonlinearity import (
+    N_COUNTS,
+    ConverterTables,
+    apply_integral_nonlinearity,
+    tabulate,
+)
 from tessella.detector.ipc import couple_pixels
 from tessella.detector.linearity import apply_nonlinearity
 from tessella.detector.readout import (
@@ -13,6 +21,7 @@ from tessella.detector.readout import (
     encode,
     offsets_of_columns,
 )
+from tessella.detector.reference_noise import correlated_noise
 from tessella.detector.saturation import clip_at_saturation
 from tessella.detector.state import DetectorMaps, DetectorState, is_reference
 from tessella.instrument.read_patterns import ReadPattern
@@ -39,9 +48,11 @@ def expose(
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
     photons and dark current arrive as Poisson numbers and cosmic rays pass; a read shows the
-    charge so far through capacitance, gain, nonlinearity and saturation, with the drift of its
-    channel and its own noise, rounded down. On board the reads of a resultant are averaged,
-    rounded down, and sent as differences from the reference read.
+    charge so far through capacitance, gain, nonlinearity and saturation, with what the
+    electronics add: the drift of its channel, noise of its own and noise that neighbours in read
+    time share, the dark decay. The converter, not quite straight, rounds it down. On board the
+    reads of a resultant are averaged, rounded down, and sent as differences from the reference
+    read.
 
     Parameters
     ----------
@@ -50,14 +61,15 @@ def expose(
     maps : DetectorMaps
         What each pixel of the window is like, (ny, nx).
     state : DetectorState
-        Capacitance and drift; where `reference_pixel_noise_ratio` is None, the border and the
-        reference output read exactly 0.
+        Capacitance and electronics; where `reference_pixel_noise_ratio` is None, the border and
+        the reference output read exactly 0.
     pattern : ReadPattern
         Reads of each resultant.
     detector : str
         RAD name.
     key : ExposureKey
-        Keys the random draws, with `detector` and `seed`.
+        Keys the random draws, with `detector` and `seed`; each effect has draws of its own, so
+        that one that is switched off leaves those of the others as they are.
     seed : int
         Of the whole simulation.
     encoding_offset : int
@@ -88,7 +100,16 @@ def expose(
         n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
     )
     charge = np.zeros(maps.window.shape, np.float32)
-    reference = _read(charge, drift[0], maps, state, generator("read noise", *numbers, 0))
+    converter = None
+    if state.integral_nonlinearity_dn:
+        converter = tabulate(np.arange(N_COUNTS), draw_converter(state, detector))
+
+    def read_out(read: int) -> tuple[np.ndarray, np.ndarray]:
+        added = _electronics(read, maps, state, detector, pattern.frame_time, numbers)
+        rng = generator("read noise", *numbers, read)
+        return _read(charge, drift[read], added, maps, state, converter, rng)
+
+    reference = read_out(0)
     memory, memory33 = Accumulator(reference[0].shape), Accumulator(reference[1].shape)
     data, amp33 = [], []
     last_reads = {reads[-1] for reads in pattern.reads}
@@ -97,9 +118,7 @@ def expose(
         if with_cosmic_rays:
             rng = generator("cosmic rays", *numbers, read)
             charge[_ACTIVE] += draw_cosmic_rays(rate.shape, pattern.frame_time, rng)
-        image, image33 = _read(
-            charge, drift[read], maps, state, generator("read noise", *numbers, read)
-        )
+        image, image33 = read_out(read)
         memory.add(image)
         memory33.add(image33)
         if read in last_reads:
@@ -128,11 +147,37 @@ def _check(rate: np.ndarray, maps: DetectorMaps) -> None:
         )
 
 
+def _electronics(
+    read: int,
+    maps: DetectorMaps,
+    state: DetectorState,
+    detector: str,
+    frame_time: float,
+    numbers: tuple[int | str, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what one read adds to a window (ny, nx) and to the reference output (ny, 128) [DN].
+
+    1/f noise, and on the pixels that see light the dark decay.
+    """
+    rng = generator("correlated noise", *numbers, read)
+    added, added33 = correlated_noise(maps.window, state.correlated_noise_dn, 0.0, rng)
+    rng = generator("channel noise", *numbers, read)
+    own, own33 = correlated_noise(maps.window, 0.0, state.channel_noise_dn, rng)
+    added += own
+    if state.dark_decay_dn:
+        added += dark_decay_of_read(
+            read, state.dark_decay_dn, state.dark_decay_s, detector, maps.window, frame_time
+        )
+    return added, added33 + own33
+
+
 def _read(
     charge: np.ndarray,
     drift: np.ndarray,
+    added: tuple[np.ndarray, np.ndarray],
     maps: DetectorMaps,
     state: DetectorState,
+    converter: ConverterTables | None,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a window (ny, nx) and the reference output (ny, 128) once [DN]."""
@@ -145,9 +190,13 @@ def _read(
     counts = apply_nonlinearity(maps.pedestal + shown / maps.gain, maps.nonlinearity)
     counts = clip_at_saturation(counts, maps.saturation)
     counts += offsets_of_columns(drift, maps.window) + maps.read_noise * noise
+    counts += added[0]
+    if converter is not None:
+        counts = apply_integral_nonlinearity(counts, converter, maps.window.x)
     border = is_reference(maps.window)
     if state.reference_pixel_noise_ratio is None:
         counts[border] = 0
         return convert(counts), np.zeros(noise33.shape, np.int32)
-    level33 = np.float32(state.pedestal_dn) + drift[AMP33_CHANNEL]
+    # ASSUME: the converter of the reference output is straight; RAD has tables of the others only.
+    level33 = np.float32(state.pedestal_dn) + drift[AMP33_CHANNEL] + added[1]
     return convert(counts), convert(level33 + np.median(maps.read_noise[border]) * noise33)
