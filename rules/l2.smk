@@ -20,7 +20,7 @@ rule calibrate_exposure:
         "../envs/tessella.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1500),
+        mem_mb=growing(2000),
         runtime=growing(20),
     params:
         options=section(cfg.calibrate),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import asdf
 import exposures
 import numpy as np
 import pytest
@@ -95,6 +96,24 @@ def test_image_comes_back(path, image):
     assert kept["filename"] == path.name
     assert kept["exposure_time"] == pytest.approx(exposures.PATTERN.exposure_time)
     assert kept["start_time"].isot.startswith("2028-07-01T00:00:00")
+
+
+def test_small_variances_survive_beside_the_official_ones(tmp_path, image):
+    tiny = np.full(image.data.shape, 1e-9)
+    faint = replace(image, var_poisson=tiny, var_rnoise=2 * tiny, var_flat=3 * tiny)
+    path = tmp_path / "faint_cal.asdf"
+    write_image(path, faint, *exposures.plain_border(image), META, {}, {}, {})
+    back, kept = read_image(path)
+    assert kept["single_precision"]
+    np.testing.assert_allclose(back.var_rnoise, 2e-9, rtol=1e-6)
+    np.testing.assert_allclose(back.err**2, 6e-9, rtol=1e-6)
+    with rdm.open(path) as model:
+        # Half precision ends at 6e-8.
+        assert (np.asarray(model.var_poisson) == 0).all()
+        official = {name: node for name, node in model._instance.items() if "single" not in name}
+        asdf.AsdfFile({"roman": official}).write_to(tmp_path / "other.asdf")
+    _, kept = read_image(tmp_path / "other.asdf")
+    assert not kept["single_precision"]
 
 
 def test_metadata_are_plain(path):

@@ -66,6 +66,12 @@ def test_good_exposure_is_ok_and_its_file_tells_how_it_was_made(folder, ramp):
             assert model.meta.cal_step[step.status] == expected
         assert model.meta.ref_file.gain == "gain.asdf"
         assert list(model.meta.tessella.steps) == [s.name for s in LEVEL2_STEPS if not s.detector]
+        assert model.cal_logs[0] == "dq_init: mask.asdf"
+        assert any(
+            line.endswith("rejection_threshold = 4.5, expand_large_events = True")
+            for line in model.cal_logs
+        )
+        assert model.meta.ref_file.crds.version.startswith("tessella ")
         # The border of the ramp in absolute counts: a pedestal of 5000 DN.
         assert np.median(model.border_ref_pix_left) == pytest.approx(5000, abs=60)
 

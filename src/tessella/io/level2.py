@@ -1,6 +1,6 @@
 """Level 2: calibrated images in official files (`..._cal.asdf`, ImageModel)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ def write_image(
     amp33: np.ndarray,
     meta: Mapping[str, Any],
     status: Mapping[str, str],
-    reference_names: Mapping[str, str],
+    reference_names: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    logs: Sequence[str] = (),
 ) -> None:
     """Write a Level 2 file that validates against RAD.
 
@@ -47,6 +48,8 @@ def write_image(
         Name of the file used of each reference type.
     provenance : mapping
         How the image was made.
+    logs : sequence of str
+        What each step did, in words.
     """
     model = rdm.ImageModel.create_fake_data()
     carried = {
@@ -72,6 +75,7 @@ def write_image(
     model.meta["tessella"] = {**provenance, "window": vars(image.window)}
     _set_arrays(model, image, border)
     model.amp33 = amp33
+    model["cal_logs"] = list(logs)
     save_model(model, path, provenance)
 
 

@@ -1,7 +1,7 @@
 """One detector of one exposure from its Level 1 file to its Level 2 file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tessella.io.provenance import provenance
 from tessella.io.references import read_context, read_references, read_selection
 from tessella.io.seals import sha256
 from tessella.io.verdict import Verdict
-from tessella.models import Image, Ramp, Window
+from tessella.models import Image, Ramp, Reference, Window
 from tessella.recipe import LEVEL2_STEPS, Step, level2_references, optional_references
 
 #: An image with fewer good pixels than this share is degraded.
@@ -68,10 +68,19 @@ def calibrate_detector(
     )
     used: dict[str, Any] = {name: reference.filename for name, reference in references.items()}
     used["crds"] = {"context": read_context(selection), "version": SELECTED_BY}
-    write_image(image_path, image, made.border, ramp.amp33, meta, status, used, origin)
+    logs = [_log_line(step, references, options) for step in made.ran]
+    write_image(image_path, image, made.border, ramp.amp33, meta, status, used, origin, logs)
     outcome, reason = _judge(image, ramp)
     log.info("%s: %s %s", image_path.name, outcome, reason)
     return Verdict(image.detector, outcome, reason, image_path.name, sha256(image_path))
+
+
+def _log_line(step: Step, references: Mapping[str, Reference], options: dict[str, Any]) -> str:
+    """Say with which references and numbers a step worked."""
+    names = (*step.references, *(name for name in step.optional if name in references))
+    told = [references[name].filename for name in names]
+    told += [f"{key} = {value}" for key, value in options.get(step.name, {}).items()]
+    return f"{step.name}: {', '.join(told) or 'no references'}"
 
 
 def _status(step: Step, ramp: Ramp, ran: Sequence[Step]) -> str:
