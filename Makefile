@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo resume test test-slurm check bench-stages clean
+.PHONY: demo resume test test-slurm check bench-stages bench-level2 clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -35,6 +35,12 @@ check: .venv/ready
 # What each stage of the demo cost, from the last run of it.
 bench-stages: .venv/ready
 	@$(BIN)/python benchmarks/bench_stages.py results/demo
+
+# What Level 1 to Level 2 costs on a whole detector; PEER names a Python that holds romancal.
+RAMPS ?= results/whole_detector
+bench-level2: .venv/ready
+	@[ -e $(RAMPS)/crtruth.npy ] || $(BIN)/python benchmarks/whole_detector.py $(RAMPS)
+	@$(BIN)/python benchmarks/bench_level2.py $(RAMPS) --work $(RAMPS) $(if $(PEER),--peer $(PEER))
 
 clean:
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
