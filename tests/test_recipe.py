@@ -14,9 +14,9 @@ from tessella import flags, recipe
 from tessella.astrometry.pixel_area import relative_pixel_area
 from tessella.config import SkippableStep
 from tessella.exposure_pipeline import calibrate, read_border
-from tessella.models import Image, Ramp
+from tessella.models import EXPOSURE_TYPES, Image, Ramp
 from tessella.plan.build import REFERENCE_TYPES
-from tessella.recipe import EXPOSURE_TYPES, LEVEL2_STEPS, Frame
+from tessella.recipe import LEVEL2_STEPS, Frame
 
 #: Those that every detector needs.
 STEPS = tuple(step for step in LEVEL2_STEPS if not step.detector)
@@ -210,7 +210,7 @@ def test_same_bits_for_any_block_size_and_number_of_threads(
         np.testing.assert_array_equal(value, getattr(image, name))
 
 
-@pytest.mark.parametrize("exposure_type", recipe.EXPOSURE_TYPES)
+@pytest.mark.parametrize("exposure_type", EXPOSURE_TYPES)
 def test_exposures_that_show_no_image_are_not_flattened(ramp, references, exposure_type):
     needed = recipe.level2_references(exposure_type)
     made = calibrate(

@@ -16,6 +16,10 @@ BORDER = 4
 DETECTOR_SIZE = 4096
 #: Width of a readout channel [pixels]; windows start and end on channel edges.
 CHANNEL_WIDTH = 128
+#: Exposures that show the sky as an image.
+IMAGING = ("WFI_IMAGE", "WFI_LOLO", "WFI_WFSC")
+#: RAD's exposure types.
+EXPOSURE_TYPES = (*IMAGING, "WFI_SPECTRAL", "WFI_FLAT", "WFI_IM_DARK", "WFI_SP_DARK")
 
 
 def rows_of(array: Any, first: int, stop: int) -> Any:

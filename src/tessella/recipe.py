@@ -30,7 +30,17 @@ from tessella.detector.wfi18_transient import (
     fit_transient,
     row_residuals,
 )
-from tessella.models import BORDER, CHANNEL_WIDTH, Border, Image, Ramp, Reference, rows_of
+from tessella.models import (
+    BORDER,
+    CHANNEL_WIDTH,
+    EXPOSURE_TYPES,
+    IMAGING,
+    Border,
+    Image,
+    Ramp,
+    Reference,
+    rows_of,
+)
 from tessella.ramps.likelihood import fit_slopes
 from tessella.ramps.resultant_flags import GatheredFlags, gather_flags
 from tessella.ramps.timing import difference_timing, mean_times
@@ -41,10 +51,6 @@ Exposure = Ramp | Image
 
 # ASSUME: what saturates after fewer counts than this was hit; a star needs some 50,000.
 _DARK_BEFORE_DN = 1e4
-#: Exposures that show the sky as an image; the others are not divided by the flat field.
-IMAGING = ("WFI_IMAGE", "WFI_LOLO", "WFI_WFSC")
-#: RAD's exposure types.
-EXPOSURE_TYPES = (*IMAGING, "WFI_SPECTRAL", "WFI_FLAT", "WFI_IM_DARK", "WFI_SP_DARK")
 
 
 @dataclass(frozen=True)

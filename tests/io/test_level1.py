@@ -100,6 +100,21 @@ def test_wrong_read_pattern_is_refused(path, folder, pattern, words):
 
 
 @pytest.mark.parametrize(
+    ("keyword", "value", "words"),
+    [
+        ("frame_time", 0.0, "frame_time is 0.0 s"),
+        ("type", "WFI_SNAP", "type is WFI_SNAP; expected"),
+    ],
+)
+def test_wrong_exposure_is_refused(path, folder, keyword, value, words):
+    def change(roman):
+        roman["meta"]["exposure"][keyword] = value
+
+    with pytest.raises(DataError, match=words):
+        read_ramp(changed(path, folder / "wrong.asdf", change), exposures.WINDOW)
+
+
+@pytest.mark.parametrize(
     "keyword", ["data", "meta.exposure.frame_time", "meta.guide_star", "meta.wcsinfo"]
 )
 def test_missing_keyword_is_named(path, folder, keyword):

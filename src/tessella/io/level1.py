@@ -13,7 +13,7 @@ from tessella.instrument.read_patterns import ReadPattern
 from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.disk_arrays import disk_arrays
 from tessella.io.exposure_meta import exposure_meta, read_attitude, update
-from tessella.models import CHANNEL_WIDTH, ExposureHeader, Ramp, Window, rows_of
+from tessella.models import CHANNEL_WIDTH, EXPOSURE_TYPES, ExposureHeader, Ramp, Window, rows_of
 
 #: Rows that are read at a time.
 _ROWS = 512
@@ -140,6 +140,7 @@ def check_layout(path: str | Path, roman: Any, window: Window) -> None:
         Naming the file, what was found and what was expected.
     """
     _check_keywords(path, roman)
+    _check_exposure(path, roman["meta"]["exposure"])
     _check_shape(path, tuple(roman["data"].shape), window, roman["meta"])
 
 
@@ -150,6 +151,16 @@ def _check_keywords(path: str | Path, roman: Any) -> None:
             if part not in node:
                 raise DataError(f"{path}: {keyword} is missing; it is required in Level 1")
             node = node[part]
+
+
+def _check_exposure(path: str | Path, exposure: Mapping[str, Any]) -> None:
+    frame_time, kind = float(exposure["frame_time"]), str(exposure["type"])
+    if not 0 < frame_time < np.inf:
+        raise DataError(f"{path}: meta.exposure.frame_time is {frame_time} s; it must be above 0")
+    if kind not in EXPOSURE_TYPES:
+        raise DataError(
+            f"{path}: meta.exposure.type is {kind}; expected one of {', '.join(EXPOSURE_TYPES)}"
+        )
 
 
 def _check_shape(
