@@ -8,9 +8,11 @@ from tessella.detector.reference_noise import (
     ROW_CLOCKS,
     Coefficients,
     correlated_noise,
+    frequency_bands,
     make_coefficients,
 )
 from tessella.detector.reference_pixels import (
+    _common_coefficients,
     measure_drift,
     subtract_drift,
 )
@@ -393,3 +395,19 @@ def test_border_is_cut_from_the_frame():
     assert np.isnan(border.top[1, 3, 255])
     assert np.isnan(border.right[1, 127, 3])
     assert np.isnan(border.top).sum() == 1
+
+
+def test_noise_of_resultants_of_few_reads_is_not_taken_for_shared():
+    """Weighted frequency bands of pure noise are as rare as the test of them says."""
+    rng = np.random.default_rng(17)
+    sigma = WHITE_REFERENCE / np.sqrt([1, 1, 2, 4, 8, 8, 10, 12])
+    n_bands = n_weighted = 0
+    for _ in range(100):
+        sides = rng.standard_normal((2, N, 512, 4)) * sigma[:, None, None]
+        left, right = sides - sides.mean(axis=1, keepdims=True)
+        weights = _common_coefficients(left, right).gamma[0]
+        edges = frequency_bands(weights.size)
+        values = weights[(edges[:-1] + edges[1:]) // 2]
+        n_bands, n_weighted = n_bands + values.size, n_weighted + np.count_nonzero(values)
+    # Three standard deviations on one side: 0.00135 of the bands, and 4.5 Poisson deviations.
+    assert n_weighted < 0.00135 * n_bands + 4.5 * np.sqrt(0.00135 * n_bands) + 1

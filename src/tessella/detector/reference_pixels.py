@@ -286,14 +286,20 @@ def _highest_frequency(coefficients: Coefficients) -> int:
 
 def _common_coefficients(left: np.ndarray, right: np.ndarray) -> Coefficients:
     """Return weights, the same for all channels, from rows of the left and right (n, ny, 4)."""
-    spectra = fft.rfft(np.stack([left.mean(axis=2), right.mean(axis=2)]), workers=1)
+    rows = np.stack([left.mean(axis=2), right.mean(axis=2)])
+    spectra = fft.rfft(rows, workers=1)
     edges = frequency_bands(spectra.shape[2])
     sums = band_sums(spectra, edges)
     both = sums[:, 0, 1].real
     mean = sums.sum(axis=(1, 2)).real / 4
     each = np.sqrt(sums[:, 0, 0].real * sums[:, 1, 1].real)
-    # The real part of a coherence of m independent pairs scatters by 1 / sqrt(2 m) about 0.
-    by_chance = 1 / np.sqrt(2 * np.diff(edges) * len(left))
+    # Resultants differ in power and their mean is gone, so that fewer than all are independent:
+    # the coherence of m frequencies scatters by sqrt(tr(A B) / (tr A tr B) / (2 m)) about 0, with
+    # A and B the products of left and right between resultants.
+    a, b = rows @ rows.transpose(0, 2, 1)
+    power = np.sqrt(np.trace(a) * np.trace(b))
+    scatter = np.sqrt(np.sum(a * b)) / (power if power > 0 else 1)
+    by_chance = scatter / np.sqrt(2 * np.diff(edges))
     weights = np.where(both > 3 * by_chance * each, both / np.where(mean > 0, mean, 1), 0)
     half = spread_over_frequencies(weights, edges)[None] / 2
     return Coefficients(half, half, np.zeros_like(half))
