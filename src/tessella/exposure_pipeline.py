@@ -66,7 +66,7 @@ def calibrate(
     """
     ran = tuple(step for step in steps if step.name not in options["skip"] and step.serves(ramp))
     work = _Work(ramp, references, options, block_rows)
-    frame = Frame(ramp, read_border(ramp, references))
+    frame = Frame(ramp, read_border(ramp, references, n_threads), n_threads=n_threads)
     for number, step in enumerate(ran):
         if step.measure is not None:
             before = partial(work.blocks, ran[:number])
@@ -86,7 +86,7 @@ def calibrate(
     return Calibrated(image, frame.border, ran)
 
 
-def read_border(ramp: Ramp, references: References) -> Border:
+def read_border(ramp: Ramp, references: References, n_threads: int = 1) -> Border:
     """Return the reference pixels of a ramp as `dq_init` leaves them.
 
     Parameters
@@ -95,14 +95,18 @@ def read_border(ramp: Ramp, references: References) -> Border:
         As it was stored.
     references : mapping of str to Reference
         ``mask`` is used.
+    n_threads : int
+        Of no influence on the result.
     """
     ny, nx = ramp.window.shape
     left, right = slice(None, BORDER), slice(nx - BORDER, None)
-    parts = []
-    for first in range(0, ny, _TASK_ROWS):
-        stop = min(first + _TASK_ROWS, ny)
-        block = _stored_rows(ramp, first, stop)
-        parts.append([_initialized(block, references, columns) for columns in (left, right)])
+
+    def columns_of(first: int) -> list[Ramp]:
+        block = _stored_rows(ramp, first, min(first + _TASK_ROWS, ny))
+        return [_initialized(block, references, columns) for columns in (left, right)]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        parts = list(pool.map(columns_of, range(0, ny, _TASK_ROWS)))
     sides = {
         "left": [part[0] for part in parts],
         "right": [part[1] for part in parts],

@@ -39,8 +39,8 @@ def to_half(values: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> to_half(np.array([1.0, 1e-7, 1e6], np.float32))
-    array([1.e+00, 1.2e-07, inf], dtype=float16)
+    >>> to_half(np.array([1.0, 0.1, 1e6], np.float32)).tolist()
+    [1.0, 0.0999755859375, inf]
     """
     plain = np.ascontiguousarray(values, np.float32).ravel()
     half = np.empty(plain.size, np.uint16)

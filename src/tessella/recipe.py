@@ -62,6 +62,8 @@ class Frame:
     border: Border
     #: All of the detector, in blocks of rows from the first one on, as the steps before leave it.
     blocks: Callable[[], Iterator[Ramp]] = field(default=lambda: iter(()))
+    #: Of no influence on what is measured.
+    n_threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def measure_reference_pixels(frame: Frame, references: References) -> Drift:
         arrays = references["refpix"].arrays
         whole = Coefficients(*(np.asarray(arrays[name]) for name in ("gamma", "zeta", "alpha")))
         coefficients = coefficients_of_window(whole, window)
-    return measure_drift(_usable(border), coefficients, window.x // CHANNEL_WIDTH)
+    first_channel = window.x // CHANNEL_WIDTH
+    return measure_drift(_usable(border), coefficients, first_channel, frame.n_threads)
 
 
 def _usable(border: Border) -> BorderPixels:
@@ -309,9 +312,11 @@ def find_large_events(
     assert image.saturated_from is not None, "slopes are fitted before this"
     n = image.n_resultants
     time = np.append(mean_times(ramp.read_pattern, ramp.frame_time), 0)
+    core = image.saturated_from.copy()
+    y, x = np.nonzero(core < n)
     # Stars saturate as well, and the pixels around them then jump: they were bright before.
-    bright = ~(image.data * time[image.saturated_from] < _DARK_BEFORE_DN)
-    core = np.where(bright, n, image.saturated_from).astype(np.uint16)
+    bright = ~(image.data[y, x] * time[core[y, x]] < _DARK_BEFORE_DN)
+    core[y[bright], x[bright]] = n
     found = expand_snowballs(image.jumps, core, n)
     return found + np.array([0, BORDER, BORDER], np.int16)
 
