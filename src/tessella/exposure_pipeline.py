@@ -243,7 +243,7 @@ class _Work:
         references = {
             name: replace(
                 self.references[name],
-                arrays=_Rows(self.references[name].arrays, partial(cut, name)),
+                arrays=_Rows(self.references[name].arrays, cut),
             )
             for name in (*step.references, *step.optional)
             if name in self.references
@@ -254,11 +254,11 @@ class _Work:
         return step.function(exposure, references, **keywords)
 
 
-def _ramp_rows(first: int, n_rows: int, reftype: str, array: Any) -> np.ndarray:
+def _ramp_rows(first: int, n_rows: int, array: Any) -> np.ndarray:
     return rows_of(array, first, first + n_rows)
 
 
-def _image_rows(ny: int, rows: slice, reftype: str, array: Any) -> np.ndarray:
+def _image_rows(ny: int, rows: slice, array: Any) -> np.ndarray:
     """Cut a reference to the rows of an image's block; some hold active pixels only."""
     first, stop = max(rows.start, BORDER), min(rows.stop, ny - BORDER)
     if array.shape[-2] == ny:
