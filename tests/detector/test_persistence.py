@@ -1,8 +1,8 @@
 """Persistence: what one exposure leaves is predicted in the next ones, and in no other pixel."""
 
 from itertools import pairwise
-from pathlib import Path
 
+import exposures
 import numpy as np
 import pytest
 
@@ -33,7 +33,7 @@ EXPOSURE_S = 139.15
 DAY = 86400.0
 MJD = 61000.0
 DETECTORS = [f"WFI{n:02d}" for n in range(1, 19)]
-MEASURED = Path("/work/shared/data/roman/technical/FPSPerformance/WFI_Persistence_summary.ecsv")
+MEASURED = exposures.SHARED / "data/roman/technical/FPSPerformance/WFI_Persistence_summary.ecsv"
 
 
 def bright(*levels):
