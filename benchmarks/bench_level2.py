@@ -247,6 +247,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="compared with one thread")
     parser.add_argument("--peer", help="Python that holds romancal 1.1, to compare with it")
     args = parser.parse_args()
+    if not (args.ramps / "l1.npy").exists():
+        parser.error(f"{args.ramps}: no l1.npy; make a ramp with benchmarks/whole_detector.py")
     content: dict = {
         "machine": {"cores": os.cpu_count(), "system": platform.platform()},
         "software": f"tessella {tessella.__version__}",

@@ -12,6 +12,7 @@ from tessella.detector.reference_noise import Coefficients
 from tessella.errors import DataError
 from tessella.io.references import (
     named_from,
+    read_context,
     read_effective_psf,
     read_encircled_energy,
     read_references,
@@ -155,6 +156,14 @@ def test_reference_of_another_detector_is_refused(written):
         DataError, match=r"gain.asdf: meta.instrument.detector: it is of WFI01, exp"
     ):
         read_references(written[0], ["gain"], LARGE, "WFI02")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": {"gain": {}}}'])
+def test_file_that_is_no_selection_is_named(tmp_path, text):
+    (tmp_path / "bad.json").write_text(text)
+    for read in (read_selection, read_context):
+        with pytest.raises(DataError, match="bad.json: no selection of references"):
+            read(tmp_path / "bad.json")
 
 
 def test_missing_type_is_named(written):

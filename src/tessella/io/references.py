@@ -366,19 +366,30 @@ def write_selection(
 
 def read_context(path: str | Path) -> str:
     """Read the name of the context of a selection: a hash of the rows that chose its files."""
-    sha256(path)
-    return str(json.loads(Path(path).read_text()).get("context", ""))
+    return str(_content(path).get("context", ""))
 
 
 def read_selection(path: str | Path) -> dict[str, tuple[Path, str]]:
     """Read what `write_selection` wrote: file and SHA-256 of each reference type."""
-    sha256(path)
     folder = Path(path).resolve().parent
-    files = json.loads(Path(path).read_text())["files"]
+    files = _content(path)["files"]
     return {
         reftype: ((folder / files[reftype]["path"]).resolve(), files[reftype]["sha256"])
         for reftype in sorted(files)
     }
+
+
+def _content(selection: str | Path) -> dict[str, Any]:
+    sha256(selection)
+    try:
+        content = json.loads(Path(selection).read_text())
+        if all({"path", "sha256"} <= set(entry) for entry in content["files"].values()):
+            return dict(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise DataError(
+        f"{selection}: no selection of references; expected what the rule select_references writes"
+    )
 
 
 def _read_reference(path: Path, reftype: str, window: Window, detector: str) -> Reference:
