@@ -113,6 +113,49 @@ def _median_of_used(difference: np.ndarray, used: np.ndarray, values: np.ndarray
 
 
 @kernel
+def _best_omission(
+    solved: tuple[np.ndarray, np.ndarray, np.ndarray],
+    beside: np.ndarray,
+    used: np.ndarray,
+    slope: float,
+    weight: float,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+) -> tuple[int, int]:
+    """Return the first and last difference whose omission lowers chi-squared most; -1 if none does.
+
+    `solved` has the pivots, C^-1 d and C^-1 1. With P = C^-1 - C^-1 1 1^T C^-1 / (1^T C^-1 1), the
+    omission of some differences lowers chi-squared by r^T Q^-1 r, where r = P d and Q is the part
+    of P that belongs to them: no omission needs a fit of its own.
+    """
+    pivot, by_data, by_one = solved
+    m = pivot.size
+    best, first, last = 0.0, -1, -1
+    # Those of the difference after this one: residual, C^-1 on the diagonal, and P.
+    residual_after = variance_after = own_after = 0.0
+    for i in range(m - 1, -1, -1):
+        follows = i < m - 1 and used[i] * used[i + 1] > 0
+        ratio = beside[i] / pivot[i] if follows else 0.0
+        residual = by_data[i] - slope * by_one[i]
+        variance = 1 / pivot[i] + ratio * ratio * variance_after
+        own = variance - by_one[i] * by_one[i] / weight
+        if used[i] > 0:
+            gain = residual * residual / own - limits[0]
+            if gain > best:
+                best, first, last = gain, i, i
+            # A hit while a resultant's reads are averaged disturbs the differences on both sides.
+            if i + 1 < m and used[i + 1] > 0 and several_reads[i + 1]:
+                shared = -ratio * variance_after - by_one[i] * by_one[i + 1] / weight
+                both = own_after * residual * residual + own * residual_after * residual_after
+                both -= 2 * shared * residual * residual_after
+                gain = both / (own * own_after - shared * shared) - limits[1]
+                if gain > best:
+                    best, first, last = gain, i, i + 1
+        residual_after, variance_after, own_after = residual, variance, own
+    return first, last
+
+
+@kernel
 def _mask_jumps(
     difference: np.ndarray,
     diagonal: np.ndarray,
@@ -124,28 +167,13 @@ def _mask_jumps(
     hit: np.ndarray,
 ) -> None:
     """Mask the differences whose omission lowers chi-squared most, until none lowers it enough."""
-    m = difference.size
     while used.sum() > _FEWEST_DIFFERENCES:
-        _, _, chisq = _solve(difference, diagonal, beside, used, work)
+        slope, weight, chisq = _solve(difference, diagonal, beside, used, work)
         # No omission can take more off than there is.
         if chisq <= min(limits[0], limits[1]):
             return
-        best, first, last = 0.0, -1, -1
-        for i in range(m):
-            if used[i] == 0:
-                continue
-            used[i] = 0.0
-            gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - limits[0]
-            if gain > best:
-                best, first, last = gain, i, i
-            # A hit while a resultant's reads are averaged disturbs the differences on both sides.
-            if i + 1 < m and used[i + 1] > 0 and several_reads[i + 1] and used.sum() >= 2:
-                used[i + 1] = 0.0
-                gain = chisq - _solve(difference, diagonal, beside, used, work)[2] - limits[1]
-                if gain > best:
-                    best, first, last = gain, i, i + 1
-                used[i + 1] = 1.0
-            used[i] = 1.0
+        solved = (work[0], work[1], work[2])
+        first, last = _best_omission(solved, beside, used, slope, weight, several_reads, limits)
         if first < 0:
             return
         used[first] = used[last] = 0.0
@@ -262,20 +290,70 @@ def _solve_all(
 
 
 @kernel
+def _find_jumps(
+    rate: np.ndarray,
+    read_variance: np.ndarray,
+    timing: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
+    work: np.ndarray,
+    fitted: np.ndarray,
+    after: np.ndarray,
+    has_jump: np.ndarray,
+    suspects: np.ndarray,
+    n_pixels: int,
+) -> None:
+    """Fill `has_jump` for pixels that were fitted together, as `_best_omission` tells it.
+
+    Not a number is no jump, but no slope either: such ramps count as having one. `after`
+    (3, n_pixels) and `suspects` (n_pixels) are overwritten.
+    """
+    m = len(work[0])
+    pivot, by_data, by_one = work[0], work[1], work[2]
+    least = min(limits[0], limits[1])
+    n = 0
+    for x in range(n_pixels):
+        has_jump[x] = not np.isfinite(fitted[2, x])
+        # No omission can take more off than there is.
+        if limits[0] > 0 and m > _FEWEST_DIFFERENCES and fitted[2, x] > least:
+            suspects[n] = x
+            n += 1
+    after[:, :n] = 0.0
+    for i in range(m - 1, -1, -1):
+        for k in range(n):
+            x = suspects[k]
+            ratio = (rate[x] * timing[2, i] + read_variance[x] * timing[4, i]) / pivot[i, x]
+            residual = by_data[i, x] - fitted[0, x] * by_one[i, x]
+            variance = 1 / pivot[i, x] + ratio * ratio * after[1, k]
+            own = variance - by_one[i, x] * by_one[i, x] / fitted[1, x]
+            found = residual * residual > limits[0] * own
+            if i + 1 < m and several_reads[i + 1]:
+                shared = -ratio * after[1, k] - by_one[i, x] * by_one[i + 1, x] / fitted[1, x]
+                both = after[2, k] * residual * residual + own * after[0, k] * after[0, k]
+                both -= 2 * shared * residual * after[0, k]
+                found |= both > limits[1] * (own * after[2, k] - shared * shared)
+            has_jump[x] |= found
+            after[0, k], after[1, k], after[2, k] = residual, variance, own
+
+
+@kernel
 def _fit_all(
     difference: np.ndarray,
     noise: np.ndarray,
     timing: np.ndarray,
+    several_reads: np.ndarray,
+    limits: np.ndarray,
     work: np.ndarray,
     fitted: np.ndarray,
-    first_chisq: np.ndarray,
+    has_jump: np.ndarray,
+    suspects: np.ndarray,
     out: np.ndarray,
     n_pixels: int,
 ) -> None:
     """Fit pixels that use all differences and have no jump, as `_fit_pixel` does.
 
-    `noise` is (3, n_pixels); `first_chisq` (n_pixels) receives chi-squared before the last fit,
-    by which jumps are searched for; `out` is (5, n_pixels).
+    `noise` is (3, n_pixels); `has_jump` (n_pixels) tells of which that cannot be said; `out` is
+    (5, n_pixels).
     """
     m = len(difference)
     rate = fitted[3]
@@ -283,8 +361,20 @@ def _fit_all(
     for x in range(n_pixels):
         rate[x] = max(rate[x], noise[2, x]) * noise[0, x]
     _solve_all(difference, rate, noise[1], timing, work, fitted, n_pixels)
+    _find_jumps(
+        rate,
+        noise[1],
+        timing,
+        several_reads,
+        limits,
+        work,
+        fitted,
+        out,
+        has_jump,
+        suspects,
+        n_pixels,
+    )
     for x in range(n_pixels):
-        first_chisq[x] = fitted[2, x]
         rate[x] = max(fitted[0, x], noise[2, x]) * noise[0, x]
     _solve_all(difference, rate, noise[1], timing, work, fitted, n_pixels)
     by_one = work[2]
@@ -319,9 +409,9 @@ def _fit_rows(
     m, width = n - 1, min(nx, _TOGETHER)
     difference, noise = np.empty((m, width)), np.empty((3, width))
     work, fitted, result = np.empty((3, m, width)), np.empty((4, width)), np.empty((5, width))
-    first_chisq, touched = np.empty(width), np.empty(width, np.uint8)
+    has_jump, touched = np.empty(width, np.bool_), np.empty(width, np.uint8)
+    suspects = np.empty(width, np.int64)
     alone = np.empty((5, m)), np.empty(m), np.empty(m), np.empty(n, np.bool_), np.empty(5)
-    highest = min(limits[0], limits[1]) if limits[0] > 0 else np.inf
     for y in range(ny):
         for start in range(0, nx, width):
             part = min(width, nx - start)
@@ -335,15 +425,26 @@ def _fit_rows(
                 noise[0, x] = 1 / np.float64(gain[y, start + x])
                 noise[1, x] = np.float64(read_noise[y, start + x]) ** 2
                 noise[2, x] = least_rate[y, start + x]
-            _fit_all(difference, noise, timing, work, fitted, first_chisq, result, part)
+            _fit_all(
+                difference,
+                noise,
+                timing,
+                several_reads,
+                limits,
+                work,
+                fitted,
+                has_jump,
+                suspects,
+                result,
+                part,
+            )
             for i in range(5):
                 for x in range(part):
                     out[i, y, start + x] = result[i, x]
             for x in range(part):
                 known = gain[y, start + x] > 0 and read_noise[y, start + x] > 0
                 is_plain = touched[x] & (UNUSABLE | flags.JUMP_DET) == 0
-                # Not a number is not below anything: such ramps are looked at one by one.
-                if known and is_plain and first_chisq[x] <= highest:
+                if known and is_plain and not has_jump[x]:
                     continue
                 out[:, y, start + x] = np.nan
                 if known:
