@@ -14,7 +14,9 @@ from tessella.io.seals import write_seal
 
 
 @contextmanager
-def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[Path]:
+def replacing(
+    path: str | Path, made_by: Mapping[str, Any] | None, n_threads: int = 1
+) -> Iterator[Path]:
     """Give a path that replaces `path` when the block ends well.
 
     It has the same name, in a temporary folder beside it. A block that fails leaves what was
@@ -27,6 +29,8 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
     made_by : mapping, optional
         How the file is made (`tessella.io.provenance.provenance`), for the seal that it gets
         if it lies in a run; None for files that are no products.
+    n_threads : int
+        For the digests of the seal; of no influence on it.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def replacing(path: str | Path, made_by: Mapping[str, Any] | None) -> Iterator[P
         run = None if made_by is None else run_of(target)
         # The seal comes first: a product without one of its own is never taken for whole.
         if run is not None and made_by is not None:
-            write_seal(run, run.name_of(target), part, made_by)
+            write_seal(run, run.name_of(target), part, made_by, n_threads)
         part.replace(target)
     except OSError as error:
         raise DataError(cannot_be_written(target, error)) from error

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import roman_datamodels.datamodels as rdm
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 from astropy.time import Time
@@ -17,6 +16,7 @@ from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.atomic import replacing
 from tessella.io.catalog_meta import catalog_meta
+from tessella.io.rad import datamodels as rdm
 from tessella.io.seals import sha256
 from tessella.measurements import BAND_MEASUREMENTS, DETECTION_MEASUREMENTS, failure_columns
 from tessella.models import Lattice, Mosaic

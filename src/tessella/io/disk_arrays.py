@@ -9,8 +9,9 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +26,8 @@ _MAGIC = b"\xd3BLK"
 #: Behind magic and size of the header: flags, compression, allocated, used and data size, MD5.
 _HEADER = struct.Struct(">I4sQQQ16s")
 _LENGTH = struct.Struct(">I")
+#: Bytes that are read at once for a checksum.
+_PART = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -172,15 +175,36 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
 
 
 def _check(path: Path, file: BinaryIO, block: _Block) -> None:
-    digest, left = hashlib.md5(usedforsecurity=False), block.used
-    file.seek(block.start)
-    while left and (content := file.read(min(left, 1 << 20))):
-        digest.update(content)
-        left -= len(content)
-    if digest.digest() != block.md5 and block.md5 != bytes(16):
+    if block.md5 not in (bytes(16), _md5_of(file, block)):
         raise DataError(
             f"{path}: damaged: an array does not agree with its checksum; fetch it again"
         )
+
+
+def _md5_of(file: BinaryIO, block: _Block) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    position, end = block.start, block.start + block.used
+    while content := os.pread(file.fileno(), min(_PART, end - position), position):
+        digest.update(content)
+        position += len(content)
+    return digest.digest()
+
+
+def add_checksums(path: Path, n_threads: int = 1) -> None:
+    """Fill in the checksums of all arrays of a file that was written without.
+
+    Parameters
+    ----------
+    path : path
+        Changed in place.
+    n_threads : int
+        Of no influence on the file.
+    """
+    with path.open("r+b") as file, ThreadPoolExecutor(n_threads) as pool:
+        blocks = list(_blocks(file))
+        for block, md5 in zip(blocks, pool.map(partial(_md5_of, file), blocks), strict=True):
+            # ASSUME: the header has no fields behind the checksum, as in every version so far.
+            os.pwrite(file.fileno(), md5, block.start - len(md5))
 
 
 def _chunks_of(path: Path, block: _Block) -> tuple[list[tuple[int, int]], int]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roman_datamodels.datamodels as rdm
 
 from tessella import flags
 from tessella.errors import DataError
@@ -13,6 +12,7 @@ from tessella.instrument.read_patterns import ReadPattern
 from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.disk_arrays import disk_arrays
 from tessella.io.exposure_meta import exposure_meta, read_attitude, update
+from tessella.io.rad import datamodels as rdm
 from tessella.models import CHANNEL_WIDTH, EXPOSURE_TYPES, ExposureHeader, Ramp, Window, rows_of
 
 #: Rows that are read at a time.

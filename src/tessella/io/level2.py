@@ -1,21 +1,25 @@
 """Level 2: calibrated images in official files (`..._cal.asdf`, ImageModel)."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roman_datamodels.datamodels as rdm
 
 from tessella.half_precision import to_half
 from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.exposure_meta import SOFTWARE, read_attitude, update, wcsinfo
+from tessella.io.rad import datamodels as rdm
 from tessella.models import BORDER, Border, Image, Window
 
 #: Beside what RAD asks for: see docs/level2.md.
 _COUNTS = ("resultants_used", "saturated_from")
 _VARIANCES = ("var_poisson", "var_rnoise", "var_flat")
 _SINGLE = "single_precision"
+#: RAD wants them so.
+_HALF = ("err", *_VARIANCES, "chisq", "dumo")
 
 
 def write_image(
@@ -28,6 +32,7 @@ def write_image(
     reference_names: Mapping[str, Any],
     provenance: Mapping[str, Any],
     logs: Sequence[str] = (),
+    n_threads: int = 1,
 ) -> None:
     """Write a Level 2 file that validates against RAD.
 
@@ -50,6 +55,8 @@ def write_image(
         How the image was made.
     logs : sequence of str
         What each step did, in words.
+    n_threads : int
+        Of no influence on the file.
     """
     model = rdm.ImageModel.create_fake_data()
     carried = {
@@ -70,13 +77,18 @@ def write_image(
         "conversion_megajanskys_uncertainty": image.conversion_uncertainty,
         "pixel_area": image.pixel_area_sr,
     }
-    model.meta["statistics"] = _statistics(image)
+    with ThreadPoolExecutor(n_threads) as pool:
+        statistics = pool.submit(_statistics, image)
+        half = dict(zip(_HALF, pool.map(partial(_half, image), _HALF), strict=True))
+        model.meta["statistics"] = statistics.result()
     model.meta["wcs"] = image.wcs
     model.meta["tessella"] = {**provenance, "window": vars(image.window)}
     _set_arrays(model, image, border)
+    for name, values in half.items():
+        model[name] = values
     model.amp33 = amp33
     model["cal_logs"] = list(logs)
-    save_model(model, path, provenance)
+    save_model(model, path, provenance, n_threads)
 
 
 _CAL_STEPS = (
@@ -113,13 +125,15 @@ def _statistics(image: Image) -> dict[str, float]:
     }
 
 
+def _half(image: Image, name: str) -> np.ndarray:
+    values = getattr(image, name)
+    return values if values.dtype == np.float16 else to_half(values)
+
+
 def _set_arrays(model: Any, image: Image, border: Border) -> None:
     model.data = image.data.astype(np.float32, copy=False)
     model.dq = image.dq
     model.dq2 = np.zeros_like(image.dq)
-    for name in ("err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo"):
-        values = getattr(image, name)
-        model[name] = values if values.dtype == np.float16 else to_half(values)
     for side, counts in border.counts.items():
         model[f"border_ref_pix_{side}"] = counts
         model[f"dq_border_ref_pix_{side}"] = border.dq[side]

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roman_datamodels.datamodels as rdm
 from astropy.time import Time
 
 from tessella.astrometry.gwcs_model import build_tangent_gwcs
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import SOFTWARE, update
+from tessella.io.rad import datamodels as rdm
 from tessella.models import Lattice, Mosaic
 
 _ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "weight", "context")

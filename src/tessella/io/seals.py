@@ -7,7 +7,9 @@ Files outside of a run have no seals.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,16 +48,21 @@ class Broken(DataError):
         )
 
 
-def write_seal(run: Run, name: str, part: Path, made_by: Mapping[str, Any]) -> None:
-    """Seal a product whose content is that of the file `part`.
+def write_seal(
+    run: Run, name: str, part: Path, made_by: Mapping[str, Any], n_threads: int = 1
+) -> None:
+    """Seal a product whose content is that of the file `part`, which is then moved to its place.
 
     Of what it is made from, products of this run are named by their path below its folder; files
     from elsewhere, another run included, by their plain name. The unfinished seal lies beside
     `part`: what a killed writer leaves is in one place.
     """
-    digests = digest_of(part), blake3_of(part), head_of(part)
+    with ThreadPoolExecutor(n_threads) as pool:
+        whole, blake3 = pool.submit(digest_of, part), pool.submit(blake3_of, part)
+        digests = whole.result(), blake3.result(), head_of(part)
     text = _text(Seal(name, run.identifier, *digests, _seen_from(run, made_by)))
     write_synced(run.seal_path(name), text, part.with_name(f"{part.name}.seal"))
+    _seen[*_identity(run.folder / name, part.stat()), False] = digests[0].sha256
 
 
 def _seen_from(run: Run, made_by: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +161,7 @@ def sha256(path: str | Path, head_only: bool = False) -> str:
     path = Path(path).resolve()
     if not path.is_file():
         raise _absent(path)
-    status = path.stat()
-    key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    key = _identity(path, path.stat())
     for known in ((*key, False), (*key, head_only)):
         if known in _seen:
             return _seen[known]
@@ -169,6 +175,10 @@ def sha256(path: str | Path, head_only: bool = False) -> str:
         found = seal.whole.sha256
     _seen[*key, head_only] = found
     return found
+
+
+def _identity(path: Path, status: os.stat_result) -> tuple[str, int, int, int]:
+    return str(path), status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _absent(path: Path) -> DataError:

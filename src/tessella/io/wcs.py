@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import roman_datamodels.datamodels as rdm
 from gwcs.wcs import WCS
 
 from tessella.astrometry.alignment import Alignment
 from tessella.astrometry.gwcs_model import build_gwcs
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import update, wcsinfo
+from tessella.io.rad import datamodels as rdm
 from tessella.models import BORDER, Image
 
 
