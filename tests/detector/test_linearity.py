@@ -5,6 +5,7 @@ import pytest
 from numpy.polynomial import Polynomial
 
 from tessella import flags
+from tessella.detector.close_reads import LIMIT
 from tessella.detector.integral_nonlinearity import (
     N_COUNTS,
     apply_integral_nonlinearity,
@@ -12,7 +13,6 @@ from tessella.detector.integral_nonlinearity import (
     tabulate,
 )
 from tessella.detector.linearity import (
-    LIMIT,
     apply_nonlinearity,
     apply_response,
     inverse_coefficients,
