@@ -123,7 +123,7 @@ def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
     else:
         check_whole(path)
     try:
-        with asdf.open(path, lazy_load=True, memmap=False, validate_checksums=run is None) as file:
+        with _opened(path, is_product=run is not None) as file:
             if "roman" not in file:
                 raise DataError(
                     f"{path}: no key 'roman'; it holds {', '.join(map(str, file.keys()))}"
@@ -137,6 +137,17 @@ def open_roman(path: str | Path, with_arrays: bool = True) -> Iterator[Any]:
         raise DataError(
             f"{path}: damaged: an array does not agree with its checksum; fetch it again"
         ) from error
+
+
+@contextmanager
+def _opened(path: str | Path, is_product: bool) -> Iterator[asdf.AsdfFile]:
+    """Open a file; a product is what a schema has allowed and a checksum of the whole tells."""
+    with asdf.config_context() as config:
+        config.validate_on_read = not is_product
+        with asdf.open(
+            path, lazy_load=True, memmap=False, validate_checksums=not is_product
+        ) as file:
+            yield file
 
 
 def _check_name(run: Run, path: Path, roman: Any) -> None:
