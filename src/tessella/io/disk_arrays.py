@@ -96,7 +96,7 @@ class DiskArray:
             part = min(len(chunk) - offset, len(raw) - done)
             if part <= 0:
                 raise DataError(f"{self.path}: an array has fewer bytes than its shape needs")
-            raw[done : done + part] = chunk[offset : offset + part]
+            raw[done : done + part] = memoryview(chunk)[offset : offset + part]
             done += part
 
     def _decompressed(self, number: int) -> bytes:
