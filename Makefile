@@ -29,6 +29,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
+	$(BIN)/snakemake --lint --configfile config/calibration.yaml
 	$(BIN)/lint-imports
 	$(BIN)/mypy src
 

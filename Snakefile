@@ -55,7 +55,7 @@ rule all:
     default_target: True
     input:
         products(),
-        "<results>/quality/report.html",
+        report_page(),
         "<results>/manifest.json",
 
 
@@ -65,7 +65,18 @@ include: "rules/l1.smk"
 include: "rules/l2.smk"
 include: "rules/l3.smk"
 include: "rules/l4.smk"
-include: "rules/quality.smk"
+
+
+if plan.tiles:
+
+    include: "rules/quality.smk"
+
+
+if cfg.calibration.measure:
+
+    include: "rules/calibration.smk"
+
+
 include: "rules/manifest.smk"
 
 

@@ -41,7 +41,7 @@ POINTING = (270.0, 66.0, 0.0)
 RAMP, IMAGE = (
     f"{KEY.name}_{DETECTOR.lower()}_{ELEMENT.lower()}_{x}.asdf" for x in ("uncal", "cal")
 )
-ABOUT = (DETECTOR, "2026-01-01T00:00:00", "benchmark", {})
+ABOUT = ("2026-01-01T00:00:00", "benchmark", {})
 FIGURES = ("cpu_s", "wall_s", "peak_gb")
 PEER_IMAGE = "peer_cal.asdf"
 #: Most numbers of a detector that must move once: ramp, references, image [bytes a pixel].
@@ -50,13 +50,13 @@ OPTIONS = {
     "skip": [],
     "saturation": {"grow_pixels": 0},
     "slopes": {"rejection_threshold": 4.5, "expand_large_events": True},
+    "persistence": None,
     "minimum_detectors": 1,
 }
 
 
 def make_inputs(ramps: Path, folder: Path, name: str) -> None:
     """Write the ramp and its references as products of a run."""
-    from tessella.io import references as files
     from tessella.io.level1 import write_ramp
     from tessella.io.runs import start_run
 
@@ -80,12 +80,24 @@ def make_inputs(ramps: Path, folder: Path, name: str) -> None:
     header = ExposureHeader(KEY, ELEMENT, 4, start, "WFI_IMAGE", *POINTING, *POINTING)
     write_ramp(folder / RAMP, ramp, header, pattern, {})
     gain, noise, dark, flat = (np.load(ramps / f"{n}.npy") for n in ("gain", "rn", "dark", "flat"))
+    maps = reference_maps(gain, noise, dark, flat, 60000.0)
+    converter = 1e-3 * np.sin(np.arange(65536.0) / 97) * np.ones((32, 1))
+    write_references(folder, DETECTOR, maps, converter, decay_dn=0.1)
+
+
+def reference_maps(
+    gain: np.ndarray, noise: np.ndarray, dark: np.ndarray, flat: np.ndarray, saturation_dn: float
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of the references of a linear detector without bad pixels.
+
+    Gain [electrons / DN], noise of a read [DN], dark current [electrons / s], response; all whole.
+    """
     none = np.zeros((SIZE, SIZE), np.uint32)
     straight = np.zeros((5, SIZE, SIZE), np.float32)
     straight[1] = 1
-    maps = {
+    return {
         "mask": {"dq": none},
-        "saturation": {"data": np.full((SIZE, SIZE), 60000, np.float32), "dq": none},
+        "saturation": {"data": np.full((SIZE, SIZE), saturation_dn, np.float32), "dq": none},
         "linearity": {"coeffs": straight, "dq": none},
         "gain": {"data": gain},
         "readnoise": {"data": noise},
@@ -100,18 +112,24 @@ def make_inputs(ramps: Path, folder: Path, name: str) -> None:
             "dq": none[4:-4, 4:-4],
         },
     }
+
+
+def write_references(
+    folder: Path, detector: str, maps: dict, converter: np.ndarray, decay_dn: float
+) -> None:
+    """Write all references of a detector for images in F158, and the selection of them."""
+    from tessella.io import references as files
+
+    about = files.ReferenceHeader(detector, *ABOUT)
     for name, arrays in maps.items():
         element = ELEMENT if name == "flat" else None
-        files.write_maps(
-            folder / f"{name}.asdf", name, arrays, Window(), *ABOUT, optical_element=element
-        )
+        path = folder / f"{name}.asdf"
+        files.write_maps(path, name, arrays, Window(), about, optical_element=element)
     row = {"photmjsr": 0.6, "uncertainty": 0.01, "pixelareasr": 2.84e-13}
-    files.write_photometry(folder / "photom.asdf", {ELEMENT: row}, *ABOUT)
-    value = np.arange(65536.0)
-    correction = 1e-3 * np.sin(value / 97) * np.ones((32, 1))
-    files.write_converter(folder / "inl.asdf", value, correction, *ABOUT)
-    decay = {f"WFI{k:02d}": {"amplitude": 0.1, "time_constant": 20.0} for k in range(1, 19)}
-    files.write_dark_decay(folder / "decay.asdf", decay, *ABOUT)
+    files.write_photometry(folder / "photom.asdf", {ELEMENT: row}, about)
+    files.write_converter(folder / "inl.asdf", np.arange(65536.0), converter, about)
+    decay = {f"WFI{k:02d}": {"amplitude": decay_dn, "time_constant": 20.0} for k in range(1, 19)}
+    files.write_dark_decay(folder / "decay.asdf", decay, about)
     chosen = {name: f"{name}.asdf" for name in (*maps, "photom")}
     chosen |= {"integralnonlinearity": "inl.asdf", "darkdecaysignal": "decay.asdf"}
     files.write_selection(folder / "selection.json", chosen, {})

@@ -108,7 +108,7 @@ def convert_ramp(source: Path, target: Path) -> Mapping[str, Any]:
     with asdf.open(source, memmap=False) as file:
         roman = file["roman"]
         carry(model.meta, roman["meta"])
-        for name in ("data", "amp33", "resultantdq"):
+        for name in {"data", "amp33", "resultantdq"} & set(roman):
             model[name] = np.asarray(roman[name])
         model.save(target)
         return roman["meta"]

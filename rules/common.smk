@@ -1,19 +1,28 @@
 # Names of files and inputs that several rules share.
+import functools
 import json
 from dataclasses import asdict
 
+from tessella.config import load_state
+from tessella.detector.persistence_state import HORIZON_S
+from tessella.instrument.optical_elements import filters
 from tessella.instrument.read_patterns import read_patterns
+from tessella.models import IMAGING
 from tessella.plan.build import middle_of_tiles
+from tessella.plan.predecessors import predecessors
 from tessella.plan.selection import read_reference_table
 
 RESULTS = f"{cfg.results}/{cfg.run}"
 DETECTORS = [detector.lower() for detector in cfg.detectors]
-FILTERS = list(dict.fromkeys(exposure.element for exposure in plan.exposures.values()))
+ALIGNED = {name: exposure for name, exposure in plan.exposures.items() if exposure.is_aligned}
+CALIBRATION = {
+    name: exposure for name, exposure in plan.exposures.items() if exposure.is_for_calibration
+}
 
 
 wildcard_constraints:
     exposure=r"r\d{19}_\d{4}",
-    element=r"f\d{3}",
+    element=r"f\d{3}|grism|prism|dark",
     tile=r"\d{3}[pm]\d{2}x\d{2}y\d{2}",
     detector=r"wfi\d{2}",
     state=r"[A-Za-z0-9_.-]+",
@@ -54,15 +63,49 @@ def reference_of(reftype, exposure, detector):
     return reference_path(chosen.files[reftype])
 
 
-def level1(wildcards):
-    """Level 1 files of an exposure: those given, or those made from telemetry."""
-    exposure = plan.exposures[wildcards.exposure]
-    if exposure.level1:
-        return [exposure.level1[detector] for detector in exposure.detectors]
+def references_of_aligned(reftype):
+    """The references of one type of all detector images that are aligned."""
     return [
-        f"{RESULTS}/level1/{image_stem(wildcards.exposure, detector)}_uncal.asdf"
+        reference_of(reftype, name, detector)
+        for name, exposure in ALIGNED.items()
         for detector in exposure.detectors
     ]
+
+
+@functools.cache
+def exposures_before():
+    """The exposure before, by exposure and detector."""
+    return predecessors(plan.exposures.values(), HORIZON_S)
+
+
+def of_exposure_before(exposure, is_asked_for, path):
+    """One file of each detector of the exposure before; null where none came or none is asked for."""
+    detectors = plan.exposures[exposure].detectors
+    names = [exposures_before().get((exposure, d)) if is_asked_for else None for d in detectors]
+    return [name and path(name, detector) for name, detector in zip(names, detectors)]
+
+
+def left_before(exposure):
+    """What the exposure before left in each detector, where persistence is corrected."""
+    return of_exposure_before(
+        exposure,
+        cfg.calibrate.persistence,
+        lambda name, d: f"{RESULTS}/level2/{image_stem(name, d)}_persistence.asdf",
+    )
+
+
+def level1_of(exposure, detector):
+    """The Level 1 file of one detector of an exposure: the one given, or made from telemetry."""
+    given = plan.exposures[exposure].level1
+    if given:
+        return given[detector.upper()]
+    return f"{RESULTS}/level1/{image_stem(exposure, detector)}_uncal.asdf"
+
+
+def level1(wildcards):
+    """Level 1 files of all detectors of an exposure."""
+    detectors = plan.exposures[wildcards.exposure].detectors
+    return [level1_of(wildcards.exposure, detector) for detector in detectors]
 
 
 def tile_filters(tile):
@@ -108,7 +151,31 @@ def products():
         for tile in plan.tiles
         for kind in ("segm.asdf", "cat.parquet")
     ]
-    return [*images, *mosaics, *catalogs]
+    return [*images, *mosaics, *catalogs, *library()]
+
+
+def library():
+    """The table of references with those that the run measures; none where it measures none."""
+    return [f"{RESULTS}/library.tsv"] if cfg.calibration.measure else []
+
+
+def report_page():
+    """The report; none where no exposure belongs to a tile."""
+    return [f"{RESULTS}/quality/report.html"] if plan.tiles else []
+
+
+def last_products():
+    """What all other products lead to, but for those that nothing is made of."""
+    others = [exposure for name, exposure in plan.exposures.items() if name not in ALIGNED]
+    images = [
+        f"{RESULTS}/level2/{image_stem(exposure.name, detector)}_cal.asdf"
+        for exposure in others
+        for detector in exposure.detectors
+    ]
+    verdicts = [
+        f"{RESULTS}/level2/{exposure.name}_{exposure.element}_verdict.json" for exposure in others
+    ]
+    return [*report_page(), *images, *verdicts, *library()]
 
 
 def telemetry(wildcards):
@@ -136,10 +203,10 @@ def useafter_of(state):
 
 
 def of_exposures(suffix):
-    """One file of each detector image of the run."""
+    """One file of each detector image that is aligned."""
     return [
         f"{RESULTS}/level2/{image_stem(name, detector)}_{suffix}"
-        for name, exposure in plan.exposures.items()
+        for name, exposure in ALIGNED.items()
         for detector in exposure.detectors
     ]
 
@@ -151,7 +218,7 @@ def of_tiles(suffix):
 
 def report_options():
     """What the figures depend on besides files."""
-    patterns = [read_patterns()[exposure.ma_table_number] for exposure in plan.exposures.values()]
+    patterns = [read_patterns()[exposure.ma_table_number] for exposure in ALIGNED.values()]
     return {
         **cfg.report.model_dump(mode="json", exclude={"truth"}),
         "measure": cfg.measure.model_dump(mode="json"),
@@ -175,6 +242,47 @@ def truth_table():
     return str(path)
 
 
+def lamp_filters():
+    """Filters of the run's flats, as file names have them."""
+    flats = (e for e in plan.exposures.values() if e.exposure_type == "WFI_FLAT")
+    return sorted({flat.element for flat in flats if flat.optical_element in filters()})
+
+
+def of_calibration(file_of):
+    """Input function: one file of a detector of each dark and flat."""
+    return lambda wildcards: [file_of(name, wildcards.detector) for name in CALIBRATION]
+
+
+def calibration_options():
+    """What measured references depend on besides files."""
+    return {
+        "calibrate": cfg.calibrate.model_dump(mode="json"),
+        "calibration": cfg.calibration.model_dump(mode="json"),
+        "window": vars(cfg.detector_window),
+    }
+
+
+HAS_PERSISTENCE = (
+    cfg.source == "simulate"
+    and load_state(find_file(cfg.references.states, BASE), cfg.expose.state).persistence_ratio > 0
+)
+
+
+def leaking(exposure):
+    """What the simulated exposure before left in each detector, where persistence is simulated."""
+    return of_exposure_before(
+        exposure,
+        HAS_PERSISTENCE,
+        lambda name, d: f"{RESULTS}/simulation/{name}_{d.lower()}_persistence.asdf",
+    )
+
+
+def truth_of(wildcards):
+    """The truth table, for exposures that show the sky as an image."""
+    is_image = plan.exposures[wildcards.exposure].exposure_type in IMAGING
+    return [f"{RESULTS}/simulation/truth.ecsv"] if is_image else []
+
+
 def exposure_json(wildcards):
     """The plan of one exposure, for the command line of its stages."""
     return json.dumps(asdict(plan.exposures[wildcards.exposure]))
@@ -185,6 +293,10 @@ def launcher(wildcards, resources):
     return f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
 
 
-def growing(amount):
-    """A resource of which a second attempt gets twice as much, a third three times."""
-    return lambda wildcards, attempt: amount * attempt
+def growing(amount, whole=None):
+    """A resource of which a second attempt gets twice as much, a third three times.
+
+    `whole` is for whole detectors, `amount` for windows or, where it stands alone, for both.
+    """
+    first = amount if whole is None or cfg.window else whole
+    return lambda wildcards, attempt: first * attempt

@@ -16,7 +16,7 @@ rule decode_telemetry:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1000, whole=1500),
         runtime=growing(15),
     shell:
         "python {input.script:q} --exposure {wildcards.exposure:q} --telemetry {input.telemetry:q}"
@@ -39,7 +39,7 @@ rule assemble_ramp:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1000, whole=1500),
         runtime=growing(15),
     shell:
         "python {input.script:q} --readouts {input.readouts:q} --ramps {output.ramps:q} > {log:q} 2>&1"

@@ -7,9 +7,14 @@ rule calibrate_exposure:
         script="<scripts>/calibrate_exposure.py",
         ramps=level1,
         selections=selections,
+        earlier=lambda wildcards: [path for path in left_before(wildcards.exposure) if path],
     output:
         images=expand(
             "<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS
+        ),
+        left=expand(
+            "<results>/level2/{{exposure}}_{detector}_{{element}}_persistence.asdf",
+            detector=DETECTORS if cfg.calibrate.persistence else [],
         ),
         verdict="<results>/level2/{exposure}_{element}_verdict.json",
     log:
@@ -25,10 +30,12 @@ rule calibrate_exposure:
     params:
         options=section(cfg.calibrate),
         window=json.dumps(vars(cfg.detector_window)),
+        earlier=lambda wildcards: json.dumps(left_before(wildcards.exposure)),
+        left=lambda wildcards, output: json.dumps(list(output.left)),
     shell:
         "python {input.script:q} --options {params.options:q} --window {params.window:q} --workers {threads}"
-        " --ramps {input.ramps:q} --selections {input.selections:q}"
-        " --images {output.images:q} --verdict {output.verdict:q} > {log:q} 2>&1"
+        " --ramps {input.ramps:q} --selections {input.selections:q} --earlier {params.earlier:q}"
+        " --images {output.images:q} --left {params.left:q} --verdict {output.verdict:q} > {log:q} 2>&1"
 
 
 rule align_exposures:
@@ -54,7 +61,7 @@ rule align_exposures:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1000, whole=2500),
         runtime=growing(20),
     params:
         options=section(cfg.align),

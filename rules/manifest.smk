@@ -6,7 +6,7 @@ rule write_manifest:
     input:
         script="<scripts>/write_manifest.py",
         products=products(),
-        page="<results>/quality/report.html",
+        targets=last_products(),
     output:
         manifest="<results>/manifest.json",
     log:
@@ -19,4 +19,4 @@ rule write_manifest:
         mem_mb=growing(1000),
         runtime=growing(15),
     shell:
-        "python {input.script:q} --page {input.page:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        "python {input.script:q} --targets {input.targets:q} --manifest {output.manifest:q} > {log:q} 2>&1"

@@ -18,17 +18,17 @@ rule make_report:
         wcs=of_exposures("wcs.asdf"),
         verdicts=[
             f"{RESULTS}/level2/{name}_{exposure.element}_verdict.json"
-            for name, exposure in plan.exposures.items()
+            for name, exposure in ALIGNED.items()
         ],
         ledgers=(
             []
             if cfg.source == "level1"
-            else expand("<results>/level0/{exposure}_ledger.json", exposure=plan.exposures)
+            else expand("<results>/level0/{exposure}_ledger.json", exposure=ALIGNED)
         ),
         truth=[TRUTH] if TRUTH else [],
         reference_stars="<results>/references/reference_stars.ecsv",
-        encircled_energy=reference_of("apcorr", *next(iter(plan.selected)).split()),
-        psfs=sorted({reference_of("epsf", *pair.split()) for pair in plan.selected}),
+        encircled_energy=references_of_aligned("apcorr")[0],
+        psfs=sorted(set(references_of_aligned("epsf"))),
     output:
         page="<results>/quality/report.html",
         times_page="<results>/quality/times.html",

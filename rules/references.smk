@@ -25,7 +25,7 @@ rule make_references:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(1500),
+        mem_mb=growing(1500, whole=3000),
         runtime=growing(10),
     params:
         options=json.dumps({"pixfrac": cfg.coadd.pixfrac, "window": vars(cfg.detector_window)}),

@@ -18,20 +18,25 @@ rule make_truth:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        options=json.dumps(scene_options()),
+        options=lambda wildcards: json.dumps(scene_options()),
     shell:
         "python {input.script:q} --options {params.options:q} --stars {input.stars:q}"
         " --truth {output.truth:q} > {log:q} 2>&1"
 
 
 rule simulate_exposure:
-    """Expose all detectors to the simulated sky."""
+    """Expose all detectors to the simulated sky, to a lamp or to nothing."""
     input:
         script="<scripts>/simulate_exposure.py",
-        truth="<results>/simulation/truth.ecsv",
+        truth=truth_of,
         state=f"{find_file(cfg.references.states, BASE)}/{cfg.expose.state}.yaml",
+        earlier=lambda wildcards: [path for path in leaking(wildcards.exposure) if path],
     output:
         readouts="<results>/simulation/{exposure}_readouts.h5",
+        left=expand(
+            "<results>/simulation/{{exposure}}_{detector}_persistence.asdf",
+            detector=DETECTORS if HAS_PERSISTENCE else [],
+        ),
     log:
         "<logs>/simulate_exposure/{exposure}.log",
     benchmark:
@@ -39,16 +44,20 @@ rule simulate_exposure:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(1500),
+        mem_mb=growing(1500, whole=3000),
         runtime=growing(30),
     params:
         options=section(cfg.expose),
         window=json.dumps(vars(cfg.detector_window)),
         exposure=exposure_json,
+        truth=lambda wildcards, input: json.dumps(list(input.truth)),
+        earlier=lambda wildcards: json.dumps(leaking(wildcards.exposure)),
+        left=lambda wildcards, output: json.dumps(list(output.left)),
     shell:
         "python {input.script:q} --options {params.options:q} --window {params.window:q}"
-        " --exposure {params.exposure:q} --state {input.state:q} --truth {input.truth:q}"
-        " --readouts {output.readouts:q} > {log:q} 2>&1"
+        " --exposure {params.exposure:q} --state {input.state:q} --truth {params.truth:q}"
+        " --earlier {params.earlier:q} --readouts {output.readouts:q} --left {params.left:q}"
+        " > {log:q} 2>&1"
 
 
 rule packetize_exposure:

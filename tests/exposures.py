@@ -8,6 +8,7 @@ import numpy as np
 from tessella import flags
 from tessella.astrometry.gwcs_model import build_gwcs
 from tessella.astrometry.wcs import attitude_of
+from tessella.detector.persistence_state import PersistenceState, remember
 from tessella.detector.state import DetectorMaps, DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import (
@@ -17,6 +18,7 @@ from tessella.models import (
     ExposureKey,
     Image,
     Ramp,
+    Readout,
     Reference,
     Window,
 )
@@ -35,6 +37,8 @@ ELEMENT = "F158"
 WINDOW = Window(256, 128, 128, 128)
 PATTERN = read_patterns()[3]
 KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
+#: 1 July 2028.
+START_MJD = 61953.0
 HEADER = ExposureHeader(
     KEY, ELEMENT, 3, "2028-07-01T00:00:00", "WFI_IMAGE", 12.0, 85.0, 10.0, 12.108, 85.255, 0.0
 )
@@ -42,6 +46,11 @@ OPTIONS = {
     "skip": [],
     "saturation": {"grow_pixels": 0},
     "slopes": {"rejection_threshold": 4.5, "expand_large_events": True},
+    "persistence": {
+        "threshold_electrons_per_s": 0.05,
+        "subtract": False,
+        "full_well_electrons": 1.1e5,
+    },
     "minimum_detectors": 1,
 }
 STATE = DetectorState(
@@ -71,6 +80,10 @@ STATE = DetectorState(
     integral_nonlinearity_period_dn=8192.0,
     correlated_noise_dn=0.5,
     channel_noise_dn=0.25,
+    snowballs_per_cm2_s=0.0,
+    wfi18_transient_dn=(0.0, 0.0),
+    wfi18_transient_s=(0.23, 0.77),
+    persistence_ratio=0.0,
     maps_seed=101,
     measurement_seed=202,
     flat_error=0.002,
@@ -117,34 +130,51 @@ def scene() -> np.ndarray:
 
 
 def make_ramp(state: DetectorState, maps: DetectorMaps) -> Ramp:
-    readout = expose(scene(), maps, state, PATTERN, DETECTOR, KEY, 7, 4000)
-    resultant_dq = np.zeros(readout.data.shape, np.uint8)
-    data = readout.data.copy()
+    ramp = ramp_of(expose(scene(), maps, state, PATTERN, DETECTOR, KEY, 7, 4000))
+    resultant_dq, data = ramp.resultant_dq.copy(), ramp.data.copy()
     resultant_dq[1, 20], resultant_dq[:, 70] = flags.DROPOUT, flags.DROPOUT | flags.DO_NOT_USE
     data[1, 20], data[:, 70] = 4000, 4000
+    return replace(
+        ramp,
+        guide_window=(8, 16, 8, 16),
+        persistence=left_before(),
+        **locked({"data": data, "resultant_dq": resultant_dq}),
+    )
+
+
+def ramp_of(readout: Readout) -> Ramp:
+    """What was sent, as Level 1, with arrays that cannot be written to."""
     arrays = {
-        "data": data,
-        "resultant_dq": resultant_dq,
+        "data": readout.data,
+        "resultant_dq": np.zeros(readout.data.shape, np.uint8),
         "amp33": readout.amp33,
         "reference_read": readout.reference_read,
         "reference_amp33": readout.reference_amp33,
     }
     return Ramp(
-        detector=DETECTOR,
+        detector=readout.detector,
         optical_element=ELEMENT,
-        window=WINDOW,
+        window=readout.window,
         read_pattern=PATTERN.reads,
         frame_time=PATTERN.frame_time,
-        encoding_offset=4000,
-        guide_window=(8, 16, 8, 16),
-        attitude=attitude_of(DETECTOR, 12.108, 85.255, 0.0),
+        encoding_offset=readout.encoding_offset,
+        attitude=attitude_of(readout.detector, 12.108, 85.255, 0.0, HEADER.start_time),
+        start_mjd=START_MJD,
         **locked(arrays),
     )
 
 
+def left_before() -> PersistenceState:
+    """What an exposure left that ended a minute before: one row of stars."""
+    charge = np.zeros(WINDOW.active_shape, np.float16)
+    charge[50] = 60.0
+    state = PersistenceState(DETECTOR, WINDOW)
+    return remember(state, charge, PATTERN.exposure_time, START_MJD - 60 / 86400, 1.1e5)
+
+
 def make_image(data: np.ndarray, err: float, window: Window, attitude=None, **changes) -> Image:
     """An image without flags: `data` of the window's active shape [DN / s], noise `err`."""
-    attitude = attitude or attitude_of(DETECTOR, 12.108, 85.255, 0.0)
+    attitude = attitude or attitude_of(DETECTOR, 12.108, 85.255, 0.0, HEADER.start_time)
     some = np.full(data.shape, float(err))
     image = Image(
         detector=DETECTOR,

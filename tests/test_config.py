@@ -91,6 +91,10 @@ def test_value_that_is_not_allowed_is_refused_in_one_line(change, said):
     assert said in refused(**change)
 
 
+def test_null_of_the_command_line_is_none():
+    assert load(values(window="null"), []).window is None
+
+
 def test_missing_key_is_named():
     config = values()
     del config["detect"]["n_pixels"]

@@ -112,6 +112,16 @@ def test_noise_of_the_dark_current_is_in_the_variance(ramp, references):
     assert np.median(ratio) > 50
 
 
+def test_rejection_threshold_of_the_configuration_is_the_one_used(ramp, references):
+    def n_jumps(threshold):
+        slopes = {"rejection_threshold": threshold, "expand_large_events": False}
+        return len(image_of(ramp, references, slopes=slopes).jumps)
+
+    strict, usual, none = (n_jumps(threshold) for threshold in (2.5, 4.5, None))
+    assert strict > 2 * usual > 0
+    assert none == 0
+
+
 def test_snowball_is_left_out_with_its_halo(ramp, references):
     electrons = np.zeros(ramp.data.shape[1:])
     charge = draw_snowball((120, 120), 60, 30, np.random.default_rng(1))

@@ -14,9 +14,10 @@ from tessella import flags, recipe
 from tessella.astrometry.pixel_area import relative_pixel_area
 from tessella.config import SkippableStep
 from tessella.exposure_pipeline import calibrate, read_border
-from tessella.models import EXPOSURE_TYPES, Image, Ramp
-from tessella.plan.build import REFERENCE_TYPES
-from tessella.recipe import LEVEL2_STEPS, Frame
+from tessella.models import ALIGNED, EXPOSURE_TYPES, Image, Ramp
+from tessella.plan.selection import OPTIONAL_TYPES, reference_types
+from tessella.recipe import LEVEL2_STEPS
+from tessella.steps.frame import Frame
 
 #: Those that every detector needs.
 STEPS = tuple(step for step in LEVEL2_STEPS if not step.detector)
@@ -37,13 +38,12 @@ def protected(exposure):
 def run(step, exposure, references):
     """Run a step on the whole detector as one block."""
     options = exposures.OPTIONS.get(step.name, {})
-    if isinstance(exposure, Image):
-        references = Cut(references)
+    cut = Cut(references) if isinstance(exposure, Image) else references
     if step.measure is None:
-        return step.function(exposure, references, **options)
-    frame = Frame(exposure, _border(), lambda: iter([exposure]))
+        return step.function(exposure, cut, **options)
+    frame = Frame(*_stored(), lambda: iter([exposure]))
     measured = step.measure(frame, references, **options)
-    return step.function(exposure, references, **options, measured=measured)
+    return step.function(exposure, cut, **options, measured=measured)
 
 
 class Cut(Mapping):
@@ -68,10 +68,11 @@ class Cut(Mapping):
 
 
 @cache
-def _border():
+def _stored():
+    """The ramp as it was stored, and its border."""
     maps = exposures.draw_maps(exposures.STATE, exposures.DETECTOR, exposures.WINDOW)
     ramp = exposures.make_ramp(exposures.STATE, maps)
-    return read_border(ramp, exposures.make_references(exposures.STATE, maps))
+    return ramp, read_border(ramp, exposures.make_references(exposures.STATE, maps))
 
 
 @cache
@@ -124,11 +125,11 @@ def test_step_keeps_shapes_and_types(step, before, references):
     for name, value in arrays_of(made).items():
         if name != "jumps":
             assert value.shape == exposures.WINDOW.active_shape
-            integers = {"dq": np.uint32, "resultants_used": np.uint16, "saturated_from": np.uint16}
-            assert value.dtype == integers.get(name, np.float32)
+            others = {"dq": np.uint32, "resultants_used": np.uint16, "saturated_from": np.uint16}
+            assert value.dtype == {**others, "charge": np.float16}.get(name, np.float32)
     assert made.jumps.dtype == np.int16
     if isinstance(given, Image):
-        assert set(arrays_of(made)) == set(arrays_of(given))
+        assert set(arrays_of(made)) - {"charge"} == set(arrays_of(given)) - {"charge"}
 
 
 @every_step
@@ -155,8 +156,9 @@ def test_step_needs_the_references_that_it_names(step, before, references):
         asked: set = set()
 
         def __getitem__(self, reftype):
+            found = super().__getitem__(reftype)
             self.asked.add(reftype)
-            return super().__getitem__(reftype)
+            return found
 
     recorded = Recorded(references)
     recorded.asked = set()
@@ -170,8 +172,12 @@ def test_configuration_may_skip_what_the_recipe_lets_be_skipped():
     assert set(get_args(SkippableStep)) == {step.name for step in LEVEL2_STEPS if step.may_skip}
 
 
-def test_plan_finds_every_reference_that_a_stage_needs():
-    assert sorted(REFERENCE_TYPES) == sorted((*recipe.level2_references(), "epsf", "apcorr"))
+@pytest.mark.parametrize("exposure_type", EXPOSURE_TYPES)
+def test_plan_finds_every_reference_that_a_stage_needs(exposure_type):
+    of_stars = ("epsf", "apcorr") if exposure_type in ALIGNED else ()
+    expected = (*recipe.level2_references(exposure_type), *of_stars)
+    assert sorted(reference_types(exposure_type)) == sorted(expected)
+    assert set(OPTIONAL_TYPES) == set(recipe.optional_references())
 
 
 def test_declared_flags_and_scopes_exist():

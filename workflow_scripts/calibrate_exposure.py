@@ -13,9 +13,13 @@ def main(argv=None):
         "workers:int",
         "ramps*",
         "selections*",
+        "earlier:json",
         "images*",
+        "left:json",
         "verdict",
     )
+    from pathlib import Path
+
     from tessella.io.provenance import provenance
     from tessella.io.verdict import write_verdict
     from tessella.models import Window
@@ -24,12 +28,16 @@ def main(argv=None):
 
     window = Window(**args.window)
     n_threads = max(1, args.workers // len(args.ramps))
+    earlier = [path and Path(path) for path in args.earlier]
+    left = [Path(path) for path in args.left] or [None] * len(args.ramps)
+    files = zip(args.ramps, args.selections, args.images, earlier, left, strict=True)
     tasks = [
-        (ramp, selection, image, window, args.options, n_threads)
-        for ramp, selection, image in zip(args.ramps, args.selections, args.images, strict=True)
+        (ramp, selection, image, window, args.options, n_threads, before, after)
+        for ramp, selection, image, before, after in files
     ]
     verdicts = each(calibrate_detector, tasks, args.workers)
-    origin = provenance("calibrate_exposure", args.options, [*args.ramps, *args.selections])
+    made_from = [*args.ramps, *args.selections, *filter(None, earlier)]
+    origin = provenance("calibrate_exposure", args.options, made_from)
     write_verdict(args.verdict, verdicts, args.options["minimum_detectors"], origin)
 
 

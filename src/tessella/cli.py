@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tessella.commands import compare, repair, resume, status, verify
+from tessella.commands import compare, import_references, repair, resume, status, verify
 from tessella.errors import ConfigError, DataError
 
 COMMANDS = {
@@ -13,6 +13,7 @@ COMMANDS = {
     "verify": verify,
     "repair": repair,
     "compare": compare,
+    "import-references": import_references,
 }
 
 

@@ -124,14 +124,45 @@ class Slopes(Section):
     expand_large_events: bool
 
 
+class Persistence(Section):
+    """Charge that earlier exposures of the same detector left."""
+
+    #: Pixels with more of it are flagged PERSISTENCE.
+    threshold_electrons_per_s: NotNegative
+    #: Whether it is subtracted as well.
+    subtract: bool
+    #: Charge of a pixel that saturated.
+    full_well_electrons: Positive
+
+
 class Calibrate(Section):
     """Level 1 to Level 2."""
 
     skip: tuple[SkippableStep, ...]
     saturation: Saturation
     slopes: Slopes
+    #: null takes each exposure for itself; with numbers it waits for the one before.
+    persistence: Persistence | None
     #: An exposure fails when fewer of its detectors than this could be calibrated.
     minimum_detectors: Count
+
+
+class Calibration(Section):
+    """References measured from the darks and flats of the run."""
+
+    #: Whether they are: at least two darks and two flats of one filter are needed.
+    measure: bool
+    #: Pixels with more dark current are hot [DN / s].
+    hot_dn_per_s: Positive
+    #: Pixels with less than this share of the median response to light are dead.
+    dead_response: Annotated[float, Field(gt=0, lt=1)]
+    #: Pixels whose noise is above so many times the median are not used.
+    noisy_ratio: Annotated[float, Field(gt=1)]
+    #: Side of the squares that get one gain each [pixels]; it divides 128.
+    gain_box_pixels: Literal[16, 32, 64, 128]
+    #: Of the rows that are added to the table of references.
+    version: Annotated[str, Field(pattern=r"^\S+$")]
+    pedigree: Annotated[str, Field(pattern=r"^(GROUND|MODEL|DUMMY|SIMULATION)$")]
 
 
 class Align(Section):
@@ -230,6 +261,7 @@ class Config(Section):
     expose: Exposing
     packetize: Packets
     calibrate: Calibrate
+    calibration: Calibration
     align: Align
     tile: Tile
     coadd: Coadd
@@ -338,7 +370,10 @@ def load_state(folder: str | Path, name: str) -> DetectorState:
 def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(inner) for inner in value)
+    # Snakemake hands on `--config window=null` as a word.
+    return None if value == "null" else value
 
 
 def _describe(fault: Any, files: list[str | Path]) -> str:

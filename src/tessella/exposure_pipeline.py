@@ -17,7 +17,9 @@ import numpy as np
 from tessella.detector.encoding import decode_block
 from tessella.half_precision import to_half
 from tessella.models import BORDER, Border, Image, Ramp, Window, rows_of
-from tessella.recipe import Frame, References, Step, initialize_quality
+from tessella.recipe import Step
+from tessella.steps.frame import Frame, References
+from tessella.steps.ramp import initialize_quality
 
 #: Rows that a step works on: a block's numbers stay in the caches.
 BLOCK_ROWS = 64
@@ -56,7 +58,8 @@ def calibrate(
     references : mapping of str to Reference
         By RAD type in lower case.
     options : mapping
-        ``skip`` lists names of steps; ``options[name]`` holds a step's own keywords.
+        ``skip`` lists names of steps; ``options[name]`` holds a step's own keywords, None where a
+        step that runs on request alone shall not.
     n_threads, block_rows : int
         Of no influence on the result.
 
@@ -64,7 +67,7 @@ def calibrate(
     --------
     >>> # image = calibrate(LEVEL2_STEPS, ramp, references, {"skip": ["flat"], ...}).image
     """
-    ran = tuple(step for step in steps if step.name not in options["skip"] and step.serves(ramp))
+    ran = tuple(step for step in steps if step.is_asked_for(options) and step.serves(ramp))
     work = _Work(ramp, references, options, block_rows)
     frame = Frame(ramp, read_border(ramp, references, n_threads), n_threads=n_threads)
     for number, step in enumerate(ran):
@@ -302,7 +305,7 @@ class _Canvas:
         assert self._any is not None, "a detector has rows"
         jumps = np.concatenate(self._jumps)
         maps: dict[str, Any] = {**self._arrays, "jumps": jumps[np.lexsort(jumps.T[::-1])]}
-        return replace(self._any, **maps)
+        return replace(self._any, first_row=0, **maps)
 
 
 def _maps(image: Image) -> dict[str, np.ndarray]:

@@ -18,6 +18,10 @@ DETECTOR_SIZE = 4096
 CHANNEL_WIDTH = 128
 #: Exposures that show the sky as an image.
 IMAGING = ("WFI_IMAGE", "WFI_LOLO", "WFI_WFSC")
+#: Those of them that are aligned with stars and added to tiles.
+ALIGNED = ("WFI_IMAGE", "WFI_LOLO")
+#: Exposures that see no light.
+DARK_TYPES = ("WFI_IM_DARK", "WFI_SP_DARK")
 #: RAD's exposure types.
 EXPOSURE_TYPES = (*IMAGING, "WFI_SPECTRAL", "WFI_FLAT", "WFI_IM_DARK", "WFI_SP_DARK")
 
@@ -116,6 +120,8 @@ class Attitude:
     #: Reference point in the telescope frame [arcsec].
     v2_ref: float
     v3_ref: float
+    #: True over apparent distance from the reference point: differential velocity aberration.
+    aberration: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -137,11 +143,23 @@ class PlannedExposure:
     level1: dict[str, str] = field(default_factory=dict)
     telemetry: tuple[str, ...] = ()
     exposure_type: str = "WFI_IMAGE"
+    #: Light of the lamp on every pixel of a simulated flat [electrons / s].
+    lamp_rate: float = 0.0
 
     @property
     def name(self) -> str:
         """Stem of the file names of the exposure's products: visit, exposure."""
         return self.key.name
+
+    @property
+    def is_aligned(self) -> bool:
+        """Tell whether it is aligned with stars and belongs to tiles."""
+        return self.exposure_type in ALIGNED
+
+    @property
+    def is_for_calibration(self) -> bool:
+        """Tell whether it is a dark or a flat."""
+        return self.exposure_type in (*DARK_TYPES, "WFI_FLAT")
 
     @property
     def element(self) -> str:
@@ -186,6 +204,9 @@ class Readout:
     reference_amp33: np.ndarray
     #: Added on board to keep differences positive [DN].
     encoding_offset: int
+    #: What simulated exposures left in traps, this one included
+    #: (`tessella.detector.persistence_state.PersistenceState`); None without persistence.
+    left: Any = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +246,11 @@ class Ramp:
     first_row: int = 0
     #: (n, 3) int16: resultant, y, x in the window of what large events hit besides single jumps.
     large_events: np.ndarray | None = None
+    #: Start of the exposure (UTC, modified Julian date); NaN where it is not known.
+    start_mjd: float = np.nan
+    #: What earlier exposures left (`tessella.detector.persistence_state.PersistenceState`); None
+    #: where it is not known that there were any.
+    persistence: Any = None
 
     @property
     def active_rows(self) -> slice:
@@ -291,6 +317,11 @@ class Image:
     resultants_used: np.ndarray | None = None
     saturated_from: np.ndarray | None = None
     n_resultants: int = 0
+    #: Charge at the end of the exposure [1000 electrons], float16, NaN where it is not known; None
+    #: where persistence is not looked for.
+    charge: np.ndarray | None = None
+    #: Row of the active pixels at which the arrays of a block start; 0 in whole images.
+    first_row: int = 0
 
 
 @dataclass(frozen=True)

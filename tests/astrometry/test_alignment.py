@@ -35,7 +35,14 @@ def field(n=60, sigma_pixels=0.01, spurious=0, outliers=0, seed=1):
 def aligned(believed, peaks, flux, ra, dec, sigma_arcsec=0.0011, **options):
     errors = np.full(flux.size, sigma_arcsec), np.full(ra.size, 0.0005)
     return align(
-        believed, DETECTOR, *peaks, errors[0], flux, ra, dec, errors[1], **{**OPTIONS, **options}
+        believed,
+        *detector_to_v2v3(DETECTOR, *peaks),
+        errors[0],
+        flux,
+        ra,
+        dec,
+        errors[1],
+        **{**OPTIONS, **options},
     )
 
 

@@ -5,10 +5,17 @@ import io
 import asdf
 import numpy as np
 import pytest
+from astropy.modeling import models
 
-from tessella.astrometry.gwcs_model import build_gwcs, build_tangent_gwcs
+from tessella.astrometry.gwcs_model import (
+    build_gwcs,
+    build_tangent_gwcs,
+    distortion_model,
+    to_v2v3,
+    with_attitude,
+)
 from tessella.astrometry.tangent import pixel_to_sky
-from tessella.astrometry.wcs import attitude_of, detector_to_sky
+from tessella.astrometry.wcs import attitude_of, detector_to_sky, detector_to_v2v3
 from tessella.models import Lattice, Window
 
 RNG = np.random.default_rng(6)
@@ -39,6 +46,27 @@ def test_border_shifts_the_origin_and_nothing_else():
         248,
         120,
     )
+
+
+@pytest.mark.parametrize("border", [0, 4])
+def test_another_attitude_changes_nothing_else(border):
+    window = Window(128, 256, 512, 128)
+    believed, true = (attitude_of("WFI02", 12.0, 45.0, angle) for angle in (20.0, 20.1))
+    turned = with_attitude(build_gwcs(believed, "WFI02", window), true, border)
+    direct = build_gwcs(true, "WFI02", window, border)
+    x, y = RNG.uniform(0, 120, (2, 50))
+    np.testing.assert_array_equal(turned(x, y), direct(x, y))
+    assert turned.bounding_box == direct.bounding_box
+
+
+def test_distortion_of_a_reference_is_kept_under_another_attitude():
+    shifted = distortion_model("WFI02") | (models.Shift(3.0) & models.Shift(-1.0))
+    window, attitude = Window(128, 256, 512, 128), attitude_of("WFI02", 12.0, 45.0, 20.0)
+    wcs = with_attitude(build_gwcs(attitude, "WFI02", window, distortion=shifted), attitude)
+    expected = detector_to_v2v3("WFI02", np.array([138.0]), np.array([276.0]))
+    # Sums of polynomials in another order: 1e-12 of some thousand arcsec.
+    found = to_v2v3(wcs, np.array([10.0]), np.array([20.0]))
+    np.testing.assert_allclose(found, np.add(expected, [[3.0], [-1.0]]), rtol=1e-12)
 
 
 def test_inverse_of_the_file_is_good_to_a_hundredth_of_a_pixel():

@@ -13,4 +13,5 @@ def test_slope_loses_the_dark_current_and_gains_its_flags():
     )  # fmt: skip
     assert slope[0] == 0.5
     assert np.isnan(slope[1:]).all()
-    assert dq.tolist() == [1, flags.HOT, 0]
+    # A slope that was not known before keeps the flags that it came with.
+    assert dq.tolist() == [1, flags.HOT | flags.DO_NOT_USE, 0]

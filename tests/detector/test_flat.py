@@ -30,12 +30,20 @@ def test_error_is_the_sum_of_its_parts():
     np.testing.assert_allclose(image.err**2, image.var_poisson + image.var_rnoise + image.var_flat)
 
 
-@pytest.mark.parametrize("flat", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("flat", [0.0, -1.0, np.nan, np.inf])
 def test_unknown_response_keeps_the_value_and_is_flagged(flat):
     image = divided(flat, err=np.nan)
     assert image.data[0, 0] == 10
     assert image.err[0, 0] == pytest.approx(0.2)
     assert image.dq[0, 0] == flags.NO_FLAT_FIELD | flags.DO_NOT_USE
+
+
+@pytest.mark.parametrize("err", [np.nan, np.inf, -0.01])
+def test_unknown_error_of_the_flat_is_flagged(err):
+    image = divided(0.5, err)
+    assert image.data[0, 0] == 20
+    assert np.isnan([image.err[0, 0], image.var_flat[0, 0]]).all()
+    assert image.dq[0, 0] == flags.DO_NOT_USE
 
 
 def test_flags_of_the_flat_are_passed_on():

@@ -10,15 +10,18 @@ from tessella import flags
 from tessella.detector.persistence import (
     LAST_MEASURED_S,
     MEASURED_FLUENCE,
-    PersistenceState,
+    charge_at_end,
     current,
     flag_persistence,
     mean_current,
+    slope_weights,
+    subtract_persistence,
+)
+from tessella.detector.persistence_state import (
+    PersistenceState,
     persistence_electrons,
     predict,
     remember,
-    slope_weights,
-    subtract_persistence,
 )
 from tessella.models import Window
 from tessella.ramps.timing import difference_timing
@@ -44,8 +47,9 @@ def bright(*levels):
     return (charge / 2 / EXPOSURE_S).astype(np.float32)
 
 
-def after(slope, state=NOTHING, end=MJD, dq=NO_FLAGS, **options):
-    return remember(state, slope, dq, GAIN, EXPOSURE_S, end, FULL_WELL, **options)
+def after(slope, state=NOTHING, end=MJD, dq=NO_FLAGS, gain=GAIN, **options):
+    charge = charge_at_end(slope, dq, gain, EXPOSURE_S, FULL_WELL)
+    return remember(state, charge, EXPOSURE_S, end, FULL_WELL, **options)
 
 
 @pytest.mark.skipif(not MEASURED.exists(), reason=f"{MEASURED} is not here")
@@ -200,7 +204,7 @@ def test_unknown_charge_is_flagged_and_not_subtracted_and_saturation_is_a_full_w
     dq[5, 5], dq[5, 6] = flags.DO_NOT_USE | flags.SATURATED, flags.DO_NOT_USE
     gain = GAIN.copy()
     gain[9, 9] = 0.0
-    state = remember(NOTHING, slope, dq, gain, EXPOSURE_S, MJD, FULL_WELL)
+    state = after(slope, dq=dq, gain=gain)
     later = after(bright(0.0), state, MJD + 200 / DAY)
     edges = MJD + 240 / DAY, MJD + 380 / DAY
     found = predict(later, edges)
@@ -243,4 +247,4 @@ def test_exposures_out_of_order_and_misfits_are_refused():
     with pytest.raises(ValueError, match="weights"):
         predict(state, (MJD, MJD + 0.001), (0.5, 0.5))
     with pytest.raises(ValueError, match="active pixels"):
-        remember(state, np.zeros((3, 3)), NO_FLAGS, GAIN, 1.0, MJD + 1, FULL_WELL)
+        remember(state, np.zeros((3, 3)), 1.0, MJD + 1, FULL_WELL)

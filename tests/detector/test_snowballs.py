@@ -158,7 +158,9 @@ def test_charge_of_a_snowball_is_that_of_its_profile():
 
 def test_snowballs_are_as_many_as_their_rate():
     rng = np.random.default_rng(8)
-    drawn = [draw_snowballs((64, 64), 10.0, 0.05, rng).any() for _ in range(400)]
+    # 0.004 cm^2.
+    flux = 0.05 / (64 * 1e-3) ** 2
+    drawn = [draw_snowballs((64, 64), 10.0, flux, rng).any() for _ in range(400)]
     # One or more with probability 1 - exp(-0.5) = 0.39; binomial error 0.024.
     assert np.mean(drawn) == pytest.approx(1 - np.exp(-0.5), abs=0.075)
 

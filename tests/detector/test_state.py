@@ -72,6 +72,9 @@ def test_reference_pixels_without_signal_have_no_noise(state):
     [
         ({"dark_decay_s": 0.0}, "dark_decay_s is 0; it must be larger"),
         ({"correlated_noise_dn": -1.0}, "correlated_noise_dn is -1.0; it must be"),
+        ({"snowballs_per_cm2_s": -1.0}, "snowballs_per_cm2_s is -1.0; it must be"),
+        ({"wfi18_transient_s": (0.2, 0.0)}, r"wfi18_transient_s \(0.2, 0.0\); they must be finite"),
+        ({"wfi18_transient_dn": (np.nan, 0.0)}, r"wfi18_transient_dn is \(nan, 0.0\)"),
         ({"integral_nonlinearity_period_dn": 100.0}, "period_dn is 100.0; it must be at least 24"),
     ],
 )

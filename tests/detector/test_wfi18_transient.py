@@ -7,12 +7,12 @@ import pytest
 
 from tessella import flags
 from tessella.detector.cosmic_rays import draw_cosmic_rays
+from tessella.detector.wfi18_residuals import row_residuals
 from tessella.detector.wfi18_transient import (
     WFI18_TRANSIENT,
     Transient,
     correct_first_resultant,
     fit_transient,
-    row_residuals,
     transient_of_read,
 )
 from tessella.models import Window

@@ -1,6 +1,7 @@
 """References as official files, cut to the window of an exposure."""
 
 import json
+from dataclasses import replace
 
 import exposures
 import numpy as np
@@ -11,6 +12,7 @@ from tessella.detector.integral_nonlinearity import tabulate
 from tessella.detector.reference_noise import Coefficients
 from tessella.errors import DataError
 from tessella.io.references import (
+    ReferenceHeader,
     named_from,
     read_context,
     read_effective_psf,
@@ -39,7 +41,7 @@ from tessella.references.make import (
     photometry_row,
 )
 
-ABOUT = ("WFI01", "2026-01-01T00:00:00", "test", {})
+ABOUT = ReferenceHeader("WFI01", "2026-01-01T00:00:00", "test", {})
 LARGE = Window(128, 0, 384, 256)
 MAPS = ("mask", "saturation", "linearity", "inverselinearity", "gain", "readnoise", "dark", "flat")
 
@@ -55,9 +57,9 @@ def written(tmp_path_factory):
     paths = {name: folder / f"wfi01_{name}.asdf" for name in (*MAPS, "photom")}
     for name, values in arrays.items():
         element = "F158" if name == "flat" else None
-        write_maps(paths[name], name, values, LARGE, *ABOUT, optical_element=element)
+        write_maps(paths[name], name, values, LARGE, ABOUT, optical_element=element)
     write_photometry(
-        paths["photom"], {"F158": photometry_row(exposures.STATE, "WFI01", "F158")}, *ABOUT
+        paths["photom"], {"F158": photometry_row(exposures.STATE, "WFI01", "F158")}, ABOUT
     )
     selection = folder / "selection.json"
     write_selection(selection, named_from(selection, paths), {})
@@ -102,7 +104,7 @@ def selected(tmp_path, reftype, path, window=exposures.WINDOW, detector="WFI01",
 
 def test_dark_decay_comes_back(tmp_path):
     path, rows = tmp_path / "wfi01_darkdecaysignal.asdf", dark_decay_rows(exposures.STATE)
-    write_dark_decay(path, rows, *ABOUT)
+    write_dark_decay(path, rows, ABOUT)
     with rdm.open(path) as model:
         assert model.validate() is None
         assert model.meta.reftype == "DARKDECAYSIGNAL"
@@ -112,7 +114,7 @@ def test_dark_decay_comes_back(tmp_path):
 @pytest.mark.parametrize(("detector", "first"), [("WFI01", 0), ("WFI03", 31)])
 def test_converter_comes_back(tmp_path, detector, first):
     path, table = tmp_path / "inl.asdf", measure_converter(exposures.STATE, detector)
-    write_converter(path, table["value"], table["correction"], detector, *ABOUT[1:])
+    write_converter(path, table["value"], table["correction"], replace(ABOUT, detector=detector))
     with rdm.open(path) as model:
         assert model.validate() is None
         assert (model.meta.n_channels, model.meta.n_pixels_per_channel) == (32, 128)
@@ -129,7 +131,7 @@ def test_noise_weights_come_back(tmp_path):
     gamma, zeta, alpha = rng.standard_normal((3, 32, 101)) + 1j * rng.standard_normal((3, 32, 101))
     weights = Coefficients(*(array.astype(np.complex64) for array in (gamma, zeta, alpha)))
     path = tmp_path / "refpix.asdf"
-    write_noise_weights(path, weights, *ABOUT)
+    write_noise_weights(path, weights, ABOUT)
     with rdm.open(path) as model:
         assert model.validate() is None
     back = selected(tmp_path, "refpix", path).arrays
@@ -179,7 +181,7 @@ def test_zero_points_come_back(written):
 
 def test_encircled_energies_come_back(tmp_path):
     radii, energies = np.array([0.1, 0.2, 0.4]), np.array([0.3, 0.6, 0.9])
-    write_encircled_energy(tmp_path / "apcorr.asdf", radii, {"F158": energies}, *ABOUT)
+    write_encircled_energy(tmp_path / "apcorr.asdf", radii, {"F158": energies}, ABOUT)
     back = read_encircled_energy(tmp_path / "apcorr.asdf", "F158")
     np.testing.assert_allclose(back[0], radii)
     np.testing.assert_allclose(back[1], energies)
@@ -189,9 +191,7 @@ def test_encircled_energies_come_back(tmp_path):
 
 def test_effective_psf_comes_back(tmp_path):
     stamp = np.random.default_rng(1).uniform(0, 1, (41, 41))
-    write_effective_psf(
-        tmp_path / "epsf.asdf", stamp, 4, (2043.5, 2043.5), 8.0, "WFI01", "F158", *ABOUT[1:]
-    )
+    write_effective_psf(tmp_path / "epsf.asdf", stamp, 4, (2043.5, 2043.5), 8.0, ABOUT, "F158")
     with rdm.open(tmp_path / "epsf.asdf") as model:
         assert model.validate() is None
     back = read_effective_psf(tmp_path / "epsf.asdf")
@@ -224,7 +224,7 @@ def test_equal_runs_of_two_names_choose_in_the_same_words(tmp_path):
         start_run(tmp_path / name)
         reference = tmp_path / name / "references/simulated/wfi01_epsf.asdf"
         stamp = np.full((5, 5), 0.04)
-        write_effective_psf(reference, stamp, 1, (0.0, 0.0), 8.0, "WFI01", "F158", *ABOUT[1:])
+        write_effective_psf(reference, stamp, 1, (0.0, 0.0), 8.0, ABOUT, "F158")
         selection = tmp_path / name / "references/selections/wfi01.json"
         write_selection(selection, named_from(selection, {"epsf": reference}), {})
         assert read_selection(selection)["epsf"][0] == reference

@@ -1,3 +1,4 @@
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import yaml
 from tessella.config import load
 from tessella.errors import DataError
 from tessella.plan import build
-from tessella.plan.build import find_file, load_plan, make_plan, middle_of_tiles
+from tessella.plan.build import check_inputs, find_file, load_plan, make_plan, middle_of_tiles
+from tessella.plan.selection import reference_types
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +81,8 @@ def test_every_detector_of_every_exposure_has_its_references(tmp_path):
     plan = load_plan(several, ROOT)
     assert len(plan.selected) == 24
     for name in plan.selected.values():
-        expected = {*build.REFERENCE_TYPES, "integralnonlinearity"}
+        expected = {*reference_types("WFI_IMAGE"), "integralnonlinearity", "distortion"}
+        expected |= {"detectorstatus", "matable"}
         assert set(plan.selections[name].files) == expected
 
 
@@ -139,6 +142,42 @@ def test_middle_of_the_demo_is_its_cluster(tmp_path):
     assert 0 <= ra < 360
 
 
+def typed(tmp_path, *rows):
+    """Write an exposure table with types."""
+    text = (ROOT / "config/exposures/calibration.ecsv").read_text()
+    header = next(line for line in text.splitlines() if line.startswith("RA"))
+    (tmp_path / "typed.ecsv").write_text("\n".join([header, *rows]) + "\n")
+    return str(tmp_path / "typed.ecsv")
+
+
+def test_images_alone_belong_to_tiles(tmp_path):
+    rows = (
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 1 WFI_IMAGE -",
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 2 WFI_LOLO -",
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 3 WFI_WFSC -",
+        "12.1 85.25 0.0 GRISM 1034 120.0 1 1 1 1 1 4 - -",
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 5 WFI_FLAT 300",
+        "12.1 85.25 0.0 DARK 3 120.0 1 1 1 1 1 6 - -",
+    )
+    plan = make_plan(config(tmp_path, exposures=typed(tmp_path, *rows)), ROOT)
+    assert len(plan.exposures) == len(plan.selected) == 6
+    (tile,) = plan.tiles.values()
+    assert [name[-4:] for name, _ in tile.members["F158"]] == ["0001", "0002"]
+    assert load_plan(config(tmp_path, exposures=typed(tmp_path, *rows)), ROOT) == plan
+
+
+def test_scene_without_tiles_lies_where_images_are(tmp_path):
+    image = "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 1 WFI_WFSC -"
+    plan = make_plan(config(tmp_path, exposures=typed(tmp_path, image)), ROOT)
+    assert not plan.tiles
+    ra, dec = middle_of_tiles(plan)
+    (attitude,) = next(iter(plan.exposures.values())).detectors.values()
+    assert (ra, dec) == pytest.approx(attitude[:2])
+    dark = "12.1 85.25 0.0 DARK 3 120.0 1 1 1 1 1 1 - -"
+    with pytest.raises(DataError, match="no exposure of the run shows the sky"):
+        middle_of_tiles(make_plan(config(tmp_path, exposures=typed(tmp_path, dark)), ROOT))
+
+
 @pytest.mark.parametrize("source", ["level1", "telemetry"])
 def test_folder_that_is_missing_or_empty_is_refused(tmp_path, source):
     key = f"{source}_folder"
@@ -154,3 +193,17 @@ def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
     assert find_file("config/references.tsv", ROOT) == ROOT / "config/references.tsv"
     (tmp_path / "mine.tsv").touch()
     assert find_file("mine.tsv", ROOT) == Path("mine.tsv")
+
+
+def test_detector_that_is_not_enabled_is_refused_before_the_first_job(tmp_path):
+    path, table = tmp_path / "status.asdf", tmp_path / "references.tsv"
+    status = {"WFI01": {"enabled": True}, "WFI02": {"enabled": False}}
+    content = f"roman: {{status_info: {json.dumps(status)}}}"
+    path.write_text(f"#ASDF 1.0.0\n%YAML 1.1\n---\n{content}\n...\n")
+    text = (ROOT / "config/references.tsv").read_text()
+    table.write_text(text.replace("simulated/{detector}_detectorstatus.asdf", str(path)))
+    own = {"references": {"table": str(table)}}
+    check_inputs(config(tmp_path, **own), make_plan(config(tmp_path, **own), ROOT), ROOT)
+    both = config(tmp_path, detectors=["WFI01", "WFI02"], tile={"cutout_pixels": None}, **own)
+    with pytest.raises(DataError, match=r"status\.asdf: WFI02 is not enabled; leave it out"):
+        check_inputs(both, make_plan(both, ROOT), ROOT)

@@ -50,13 +50,12 @@ def test_commas_separate_as_well(table):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("F158", "F159", "column BANDPASS: 'F159' is no imaging filter"),
+        ("F158", "F159", "column BANDPASS: 'F159' is no optical element"),
         ("12.1", "east", "column RA: 'east' is not a number"),
         ("12.1", "nan", "column RA: 'nan' is not between"),
         ("85.2", "95.2", "column DEC: '95.2' is not between -90 and 90"),
         ("120.0", "-120.0", "column DURATION"),
         (" 3 ", " 77 ", "column MA_TABLE_NUMBER: '77' is not known"),
-        ("F158", "GRISM", "column BANDPASS: 'GRISM' is no imaging filter"),
         (" 1 1 1 1 1 1", " 0 1 1 1 1 1", "column PLAN: '0'"),
         (" 1 1 1 1 1 1", " 100 1 1 1 1 1", "column PLAN: '100' is not a whole number from 1 to 99"),
         (" 1 1 1 1 1 1", " ² 1 1 1 1 1", "column PLAN: '²'"),
@@ -90,3 +89,46 @@ def test_table_without_rows_is_refused(table):
 
 def test_missing_file_is_refused(tmp_path):
     assert "no such file" in refused(tmp_path / "nowhere.ecsv")
+
+
+TYPED = f"{HEADER} EXPOSURE_TYPE LAMP_RATE"
+
+
+@pytest.mark.parametrize(
+    ("element", "kind"), [("GRISM", "WFI_SPECTRAL"), ("DARK", "WFI_IM_DARK"), ("F158", "WFI_IMAGE")]
+)
+def test_type_that_is_not_said_follows_from_the_element(table, element, kind):
+    row = ROW.replace("F158", element)
+    plain, typed = table(row), table(f"{row} - -", header=TYPED)
+    for path in (plain, typed):
+        (exposure,) = read_exposures(path, 1, START)
+        assert (exposure.exposure_type, exposure.lamp_rate) == (kind, 0.0)
+        assert exposure.is_aligned == (kind == "WFI_IMAGE")
+
+
+def test_flats_have_the_light_of_a_lamp(table):
+    (flat,) = read_exposures(table(f"{ROW} WFI_FLAT 300.5", header=TYPED), 1, START)
+    assert (flat.exposure_type, flat.lamp_rate) == ("WFI_FLAT", 300.5)
+    assert flat.is_for_calibration
+    assert not flat.is_aligned
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("WFI_FLAT -", "column LAMP_RATE: '-' is the light of a lamp"),
+        ("WFI_FLAT dim", "column LAMP_RATE: 'dim' is not a number"),
+        ("WFI_FLAT -3", "column LAMP_RATE: '-3' is not above 0"),
+        ("WFI_FLAT nan", "column LAMP_RATE: 'nan' is not above 0"),
+        ("WFI_IMAGE 300", "column LAMP_RATE: '300' is the light of a lamp"),
+        ("WFI_SKY -", "column EXPOSURE_TYPE: 'WFI_SKY' is not known"),
+        ("WFI_SPECTRAL -", "column BANDPASS: 'F158' is not for WFI_SPECTRAL, but GRISM PRISM"),
+    ],
+)
+def test_fault_of_the_type_is_named(table, more, said):
+    assert said in refused(table(f"{ROW} {more}", header=TYPED))
+
+
+def test_flats_need_a_column_for_the_lamp(table):
+    path = table(f"{ROW} WFI_FLAT", header=f"{HEADER} EXPOSURE_TYPE")
+    assert "column EXPOSURE_TYPE: 'WFI_FLAT' needs a column LAMP_RATE" in refused(path)

@@ -9,9 +9,12 @@ from tessella.plan.selection import (
     COLUMNS,
     ReferenceRow,
     context_of,
+    measured_row,
     read_reference_table,
+    reference_types,
     select,
     selection_id,
+    write_reference_table,
 )
 
 
@@ -32,6 +35,12 @@ def chosen(rows, **changes):
 def test_latest_useafter_that_has_come_counts_whatever_the_order_of_rows():
     rows = [row("old"), row("new", "2028-01-01T00:00:00"), row("next", "2029-01-01T00:00:00")]
     assert chosen(rows) == chosen(rows[::-1]) == "new"
+
+
+def test_of_equal_useafters_the_row_that_says_more_counts():
+    rows = [row("any"), row("one", detector="WFI01"), row("two", detector="WFI01", element="F158")]
+    assert chosen(rows) == chosen(rows[::-1]) == "two"
+    assert chosen(rows[:2]) == chosen(rows[1::-1]) == "one"
 
 
 def test_useafter_at_the_start_of_the_exposure_counts():
@@ -135,3 +144,32 @@ def test_faulty_row_is_named(tmp_path, cells, said):
 def test_other_columns_are_refused(tmp_path, columns):
     with pytest.raises(DataError, match="columns are"):
         read_reference_table(write(tmp_path / "t.tsv", columns=columns))
+
+
+def test_table_that_is_written_is_read_again(tmp_path):
+    rows = [row("x/a.asdf", element="F158"), replace(row("/y/b.asdf"), sha256="0" * 64)]
+    write_reference_table(tmp_path / "t.tsv", rows, {})
+    assert read_reference_table(tmp_path / "t.tsv") == rows
+
+
+def test_measured_reference_takes_over_from_its_useafter_on(tmp_path):
+    about = {"version": "1", "pedigree": "GROUND", "sha256": "0" * 64}
+    new = measured_row(tmp_path / "wfi01_dark.asdf", "2028-07-01T00:00:00", **about)
+    assert chosen([row("old"), new]) == str(tmp_path / "wfi01_dark.asdf")
+    assert chosen([row("old"), new], start="2028-06-30T23:59:59") == "old"
+    flat = measured_row(tmp_path / "wfi02_flat_f106.asdf", "2028-07-01", **about)
+    assert (flat.reftype, flat.detector, flat.optical_element) == ("flat", "WFI02", "F106")
+
+
+@pytest.mark.parametrize(
+    ("kind", "absent"),
+    [
+        ("WFI_IMAGE", set()),
+        ("WFI_LOLO", set()),
+        ("WFI_WFSC", {"epsf", "apcorr"}),
+        ("WFI_SPECTRAL", {"epsf", "apcorr", "flat"}),
+        ("WFI_IM_DARK", {"epsf", "apcorr", "flat"}),
+    ],
+)
+def test_exposures_ask_only_for_references_of_their_stages(kind, absent):
+    assert set(reference_types("WFI_IMAGE")) - set(reference_types(kind)) == absent

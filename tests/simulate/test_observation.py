@@ -1,10 +1,13 @@
 """A star of known flux and place appears with that flux in that pixel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from plain_detector import STATE, absolute
 
 from tessella.astrometry.wcs import detector_to_sky
+from tessella.detector.persistence_state import PersistenceState
 from tessella.models import ExposureKey, Window
 from tessella.simulate.image import electrons_per_maggy
 from tessella.simulate.observation import Conditions, observe, pixels_per_arcsec
@@ -48,3 +51,27 @@ def test_local_scale_is_that_of_the_detector():
     assert 1 / np.sqrt(abs(np.linalg.det(matrix))) == pytest.approx(0.109, rel=0.02)
     # East is left of north, as on the sky.
     assert np.linalg.det(matrix) < 0
+
+
+def test_star_is_left_in_the_traps_and_leaks_into_the_next_exposure():
+    attitude = true_attitude("WFI01", HEADER, 0.3, 20.0, 5)
+    truth = np.zeros(1, truth_dtype())
+    ra, dec = detector_to_sky(attitude, "WFI01", 1920 + 60.0, 1920 + 50.0)
+    truth["ra"], truth["dec"], truth["n"], truth["type"], truth["ba"] = ra, dec, -1, "PSF", 1
+    truth["F158"] = 1e5 / electrons_per_maggy("WFI01", "F158")
+    leaking = replace(STATE, persistence_ratio=1.0)
+    nothing = PersistenceState("WFI01", WINDOW)
+    left = observe(truth, HEADER, "WFI01", WINDOW, leaking, CONDITIONS, nothing).left
+    (entry,) = left.entries
+    # 18 reads of 3.16 s after the start.
+    assert (entry.end_mjd - 61465.0) * 86400 == pytest.approx(56.92, abs=0.01)
+    # The middle pixel is full, as others are.
+    assert entry.charge[entry.pixels == 50 * 120 + 60] == entry.charge.max()
+    second = replace(HEADER, start_time="2027-03-01T00:02:00")
+    none = truth[:0]
+    quiet = observe(none, second, "WFI01", WINDOW, STATE, CONDITIONS)
+    shown = observe(none, second, "WFI01", WINDOW, leaking, CONDITIONS, left)
+    added = (shown.data[-1].astype(float) - quiet.data[-1])[4:-4, 4:-4]
+    y, x = np.nonzero(added > 4)
+    assert len(y) > 5
+    assert np.hypot(y - 50, x - 60).max() < 20

@@ -14,7 +14,9 @@ SIMULATION = {"make_truth", "simulate_exposure", "packetize_exposure", "decode_t
 SIMULATION |= {"assemble_ramp"}
 #: What the small Level 1 files hold of their detector.
 SMALL = "window={x: 1536, y: 1536, nx: 128, ny: 128}"
-STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
+#: Of a calibration campaign.
+CALIBRATION = {"measure_references", "write_library"}
+STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")} - CALIBRATION
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +36,14 @@ def level1_folder(tmp_path_factory):
     return folder
 
 
-def write_small_ramp(folder, exposure, element):
+def write_small_ramp(folder, exposure, element, kind="WFI_IMAGE", table=3):
     window = Window(1536, 1536, 128, 128)
-    number, pattern = min(read_patterns().items(), key=lambda item: len(item[1].reads))
+    number, pattern = table, read_patterns()[table]
     n = len(pattern.reads)
     key = ExposureKey(188, 1, 1, 1, 1, 1, exposure)
     attitude = attitude_of("WFI01", 12.1, 85.25, 0.0)
     header = ExposureHeader(
-        key, element, number, "2028-07-01T00:00:00", "WFI_IMAGE", 12.1, 85.25, 0.0, 12.1, 85.25, 0.0
+        key, element, number, "2028-07-01T00:00:00", kind, 12.1, 85.25, 0.0, 12.1, 85.25, 0.0
     )
     ramp = Ramp(
         detector="WFI01",
@@ -61,7 +63,7 @@ def write_small_ramp(folder, exposure, element):
     return path
 
 
-def test_every_script_is_a_stage_of_the_demo(demo):
+def test_every_other_script_is_a_stage_of_the_demo(demo):
     assert {job.rule for job in demo} == STAGES | {"all"}
 
 
@@ -128,7 +130,7 @@ def test_level1_file_of_another_window_is_refused_before_any_job(level1_folder, 
     assert "set 'window' to the part" in refused(done, tmp_path)
 
 
-def test_level1_file_of_a_grism_is_refused_by_name(tmp_path):
+def test_image_through_a_grism_is_refused_by_name(tmp_path):
     given = tmp_path / "given"
     given.mkdir()
     path = write_small_ramp(given, 1, "GRISM")
@@ -136,7 +138,95 @@ def test_level1_file_of_a_grism_is_refused_by_name(tmp_path):
     done = snakemake("-c1", "--configfile", overlay, "--config", folder, SMALL, cwd=tmp_path)
     line = refused(done, tmp_path)
     assert path.name in line
-    assert "GRISM is no imaging filter" in line
+    assert "GRISM of an exposure of type WFI_IMAGE; expected one of F062" in line
+
+
+#: One exposure of every type that is not added to tiles.
+OTHERS = {
+    2: ("F158", "WFI_WFSC", 3),
+    3: ("GRISM", "WFI_SPECTRAL", 1034),
+    4: ("PRISM", "WFI_SPECTRAL", 1034),
+    5: ("DARK", "WFI_IM_DARK", 3),
+    6: ("DARK", "WFI_SP_DARK", 1034),
+    7: ("F106", "WFI_FLAT", 3),
+}
+
+
+def planned_of(folder, tmp_path, *config):
+    (folder / "truth.ecsv").write_text("not read by a plan\n")
+    given = (f"level1_folder={folder}", SMALL, *config)
+    args = ("-n", "--configfile", ROOT / "config/romanisim.yaml", "--config", *given)
+    done = snakemake(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return jobs_of(done.stdout)
+
+
+def test_every_exposure_is_calibrated_and_images_alone_are_added(tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    write_small_ramp(given, 1, "F158")
+    for number, about in OTHERS.items():
+        write_small_ramp(given, number, *about)
+    jobs = planned_of(given, tmp_path)
+    assert {job.rule for job in jobs} == (STAGES - SIMULATION) | {"all"}
+    images = [name for job in jobs for name in job.outputs if name.endswith("_cal.asdf")]
+    assert len(images) == 7
+    later = [job for job in jobs if job.rule in ("align_exposures", "coadd_tile", "make_report")]
+    asked = {name for job in later for name in job.inputs if "/level2/" in name}
+    assert asked
+    assert all("_0001_" in name for name in asked)
+    targets = next(job for job in jobs if job.rule == "all").inputs
+    assert set(images) <= set(targets)
+
+
+def test_run_without_images_ends_with_level2(tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    for number, about in OTHERS.items():
+        write_small_ramp(given, number, *about)
+    jobs = planned_of(given, tmp_path)
+    rules = {"make_references", "select_references", "calibrate_exposure", "write_manifest", "all"}
+    assert {job.rule for job in jobs} == rules
+    made = {name for job in jobs for name in job.outputs}
+    assert not any("apcorr" in name or "epsf" in name or "flat_f106" in name for name in made)
+
+
+def test_spectra_darks_and_flats_are_simulated_without_a_sky(tmp_path):
+    demo = (ROOT / "config/exposures/demo.ecsv").read_text().split("\nRA")[0]
+    columns = "RA DEC PA BANDPASS MA_TABLE_NUMBER DURATION PLAN PASS SEGMENT OBSERVATION VISIT"
+    rows = (
+        "12.1 85.2 0.0 GRISM 1034 200.0 1 1 1 1 1 1 - -",
+        "12.1 85.2 0.0 DARK 3 100.0 1 1 1 1 1 2 WFI_IM_DARK -",
+        "12.1 85.2 0.0 F158 3 100.0 1 1 1 1 1 3 WFI_FLAT 300",
+    )
+    header = f"{columns} EXPOSURE EXPOSURE_TYPE LAMP_RATE"
+    (tmp_path / "table.ecsv").write_text("\n".join([demo, header, *rows]) + "\n")
+    overlay = ("--configfile", ROOT / "config/demo.yaml", "--config", "exposures=table.ecsv")
+    done = snakemake("-n", *overlay, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rules = {job.rule for job in jobs_of(done.stdout)}
+    assert "simulate_exposure" in rules
+    assert not rules & {"make_truth", "align_exposures", "coadd_tile", "make_report"}
+
+
+def test_campaign_measures_references(tmp_path):
+    overlay = ROOT / "config/calibration.yaml"
+    done = snakemake("-n", "--configfile", overlay, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    jobs = {job.rule: job for job in jobs_of(done.stdout)}
+    assert set(jobs) >= CALIBRATION
+    assert len(jobs["measure_references"].outputs) == 6
+    assert "results/calibration/library.tsv" in jobs["all"].inputs
+
+
+def test_campaign_without_darks_is_refused(tmp_path):
+    demo = ROOT / "config/demo.yaml"
+    done = snakemake(
+        "-c1", "--configfile", demo, "--config", "calibration={measure: true}", cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert "0 darks and at most 0 flats" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_reference_stars_that_are_not_there_are_refused(tmp_path):

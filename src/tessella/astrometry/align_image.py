@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tessella.astrometry.alignment import Alignment, align
+from tessella.astrometry.gwcs_model import to_v2v3
 from tessella.astrometry.motion import Positions
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
 from tessella.astrometry.wcs import sky_to_detector
@@ -47,9 +48,7 @@ def align_image(
     near = _around(image, references, options["search_radius_arcsec"] / pixel_arcsec)
     alignment = align(
         image.attitude,
-        image.detector,
-        stars.x[fitted] + image.window.x,
-        stars.y[fitted] + image.window.y,
+        *to_v2v3(image.wcs, stars.x[fitted], stars.y[fitted]),
         position_err[fitted] * pixel_arcsec,
         stars.flux[fitted],
         references.ra[near],

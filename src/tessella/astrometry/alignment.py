@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tessella.astrometry.wcs import detector_to_v2v3, move_reference, sky_to_v2v3
+from tessella.astrometry.wcs import move_reference, sky_to_v2v3
 from tessella.models import Attitude
 
 #: Width of the cells in which offsets of pairs are counted [arcsec].
@@ -142,9 +142,8 @@ def fit_rigid(
 
 def align(
     attitude: Attitude,
-    detector: str,
-    x: np.ndarray,
-    y: np.ndarray,
+    v2: np.ndarray,
+    v3: np.ndarray,
     position_err: np.ndarray,
     flux: np.ndarray,
     ra: np.ndarray,
@@ -160,10 +159,8 @@ def align(
     ----------
     attitude : Attitude
         As the spacecraft reported it.
-    detector : str
-        RAD name.
-    x, y : ndarray of shape (n_stars,)
-        Measured positions in the 4088 frame [pixels].
+    v2, v3 : ndarray of shape (n_stars,)
+        Measured directions in the telescope frame [arcsec].
     position_err : ndarray of shape (n_stars,)
         Their uncertainty per axis [arcsec].
     flux : ndarray of shape (n_stars,)
@@ -183,11 +180,13 @@ def align(
     -------
     Alignment
     """
-    measured = np.column_stack(detector_to_v2v3(detector, x, y)) if len(x) else np.zeros((0, 2))
+    measured = np.column_stack([v2, v3])
     nothing = np.zeros(0, int)
     untouched = Alignment(attitude, False, "", 0, 0, np.nan, 0.0, 0.0, 0.0, nothing, nothing)
-    if min(len(x), len(ra)) < minimum_stars:
-        status = f"{len(x)} stars and {len(ra)} reference stars, {minimum_stars} of both are needed"
+    if min(len(v2), len(ra)) < minimum_stars:
+        status = (
+            f"{len(v2)} stars and {len(ra)} reference stars, {minimum_stars} of both are needed"
+        )
         return replace(untouched, status=f"not aligned: {status}")
     predicted = np.column_stack(sky_to_v2v3(attitude, ra, dec))
     leading = brightest_around(measured, flux, _CROWD_ARCSEC)
@@ -257,4 +256,4 @@ def _corrected(attitude: Attitude, shift: np.ndarray, turn: float) -> Attitude:
     back = np.array([[cosine, sine], [-sine, cosine]]) @ shift
     there = move_reference(attitude, attitude.v2_ref - back[0], attitude.v3_ref - back[1])
     roll = (there.roll_ref + np.degrees(turn)) % 360.0
-    return Attitude(there.ra_ref, there.dec_ref, roll, attitude.v2_ref, attitude.v3_ref)
+    return replace(attitude, ra_ref=there.ra_ref, dec_ref=there.dec_ref, roll_ref=roll)

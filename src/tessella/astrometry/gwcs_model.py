@@ -1,12 +1,13 @@
 """The transformation from pixels to the sky as the gwcs object that products carry.
 
-Frames: ``detector`` (pixels of the image) -> ``v2v3`` (telescope, arcsec) -> ``world`` (ICRS, deg).
+Frames: ``detector`` (pixels of the image) -> ``v2v3`` (telescope, arcsec) -> ``v2v3vacorr`` (the
+same without differential velocity aberration) -> ``world`` (ICRS, deg).
 """
 
 import numpy as np
 from astropy import coordinates
 from astropy import units as u
-from astropy.modeling import CompoundModel, models
+from astropy.modeling import CompoundModel, Model, models
 from gwcs import coordinate_frames
 from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
 from gwcs.wcs import WCS
@@ -63,21 +64,37 @@ def _sky_model(attitude: Attitude) -> CompoundModel:
     )
 
 
+def _aberration_model(attitude: Attitude) -> Model:
+    """Return the model from apparent to true directions in the telescope frame [arcsec]."""
+    to_reference = models.Shift(-attitude.v2_ref) & models.Shift(-attitude.v3_ref)
+    scale = models.Scale(attitude.aberration) & models.Scale(attitude.aberration)
+    return to_reference | scale | to_reference.inverse
+
+
 def _frames() -> tuple[
-    coordinate_frames.Frame2D, coordinate_frames.Frame2D, coordinate_frames.CelestialFrame
+    coordinate_frames.Frame2D,
+    coordinate_frames.Frame2D,
+    coordinate_frames.Frame2D,
+    coordinate_frames.CelestialFrame,
 ]:
+    telescope = {"axes_names": ("v2", "v3"), "unit": (u.arcsec, u.arcsec)}
     return (
         coordinate_frames.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix)),
-        coordinate_frames.Frame2D(
-            name="v2v3", axes_order=(0, 1), axes_names=("v2", "v3"), unit=(u.arcsec, u.arcsec)
-        ),
+        coordinate_frames.Frame2D(name="v2v3", axes_order=(0, 1), **telescope),
+        coordinate_frames.Frame2D(name="v2v3vacorr", axes_order=(0, 1), **telescope),
         coordinate_frames.CelestialFrame(
             name="world", reference_frame=coordinates.ICRS(), unit=(u.deg, u.deg)
         ),
     )
 
 
-def build_gwcs(attitude: Attitude, detector: str, window: Window, border: int = 0) -> WCS:
+def build_gwcs(
+    attitude: Attitude,
+    detector: str,
+    window: Window,
+    border: int = 0,
+    distortion: "Model | None" = None,
+) -> WCS:
     """Return the gwcs of an image.
 
     Parameters
@@ -90,6 +107,8 @@ def build_gwcs(attitude: Attitude, detector: str, window: Window, border: int = 
         The part that was read; pixel (0, 0) of the image is its first active pixel.
     border : int
         Width of the reference border that the image still has [pixels]; 0 for Level 2.
+    distortion : astropy.modeling.Model, optional
+        From pixels (0-based, 4088 frame) to V2, V3 [arcsec]; that of the SIAF if it is not given.
 
     Examples
     --------
@@ -98,18 +117,74 @@ def build_gwcs(attitude: Attitude, detector: str, window: Window, border: int = 
     >>> round(float(ra), 4), round(float(dec), 4)
     (10.0, 60.0)
     """
-    detector_frame, v2v3, world = _frames()
+    detector_frame, v2v3, corrected, world = _frames()
+    if distortion is None:
+        distortion = distortion_model(detector)
     origin = models.Shift(window.x - border) & models.Shift(window.y - border)
     wcs = WCS(
         [
-            (detector_frame, origin | distortion_model(detector)),
-            (v2v3, _sky_model(attitude)),
+            (detector_frame, origin | distortion),
+            (v2v3, _aberration_model(attitude)),
+            (corrected, _sky_model(attitude)),
             (world, None),
         ]
     )
     ny, nx = window.active_shape
     wcs.bounding_box = ((-0.5, nx + 2 * border - 0.5), (-0.5, ny + 2 * border - 0.5))
     return wcs
+
+
+def with_attitude(wcs: WCS, attitude: Attitude, border: int = 0) -> WCS:
+    """Return the gwcs of an image under another attitude, its distortion kept.
+
+    Parameters
+    ----------
+    wcs : WCS
+        Of `build_gwcs`, for an image without border.
+    attitude : Attitude
+        Of the detector's aperture.
+    border : int
+        Width of the reference border of the image that the result is for [pixels].
+
+    Examples
+    --------
+    >>> attitude = Attitude(10, 60, 0, 1312.949, -1040.785)
+    >>> turned = with_attitude(build_gwcs(attitude, "WFI01", Window()), attitude, border=4)
+    >>> round(float(turned(2047.5, 2047.5)[1]), 4)
+    60.0
+    """
+    detector_frame, v2v3, corrected, world = _frames()
+    to_v2v3 = wcs.get_transform("detector", "v2v3")
+    if border:
+        to_v2v3 = models.Shift(-border) & models.Shift(-border) | to_v2v3
+    turned = WCS(
+        [
+            (detector_frame, to_v2v3),
+            (v2v3, _aberration_model(attitude)),
+            (corrected, _sky_model(attitude)),
+            (world, None),
+        ]
+    )
+    # The border is on both sides of the pixels that the box of the image holds.
+    x, y = (wcs.bounding_box.intervals[axis] for axis in (0, 1))
+    turned.bounding_box = (
+        (x.lower, x.upper + 2 * border),
+        (y.lower, y.upper + 2 * border),
+    )
+    return turned
+
+
+def to_v2v3(wcs: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the direction in the telescope frame [arcsec] of pixels of an image.
+
+    Examples
+    --------
+    >>> wcs = build_gwcs(Attitude(10, 60, 0, 1312.949, -1040.785), "WFI01", Window())
+    >>> round(float(to_v2v3(wcs, 2043.5, 2043.5)[0]), 3)
+    1312.949
+    """
+    v2, v3 = wcs.get_transform("detector", "v2v3")(x, y)
+    return v2, v3
 
 
 def build_tangent_gwcs(lattice: Lattice) -> WCS:
@@ -121,7 +196,7 @@ def build_tangent_gwcs(lattice: Lattice) -> WCS:
     >>> round(float(wcs(5.0, 5.0)[0]), 6)
     10.0
     """
-    detector_frame, _, world = _frames()
+    detector_frame, _, _, world = _frames()
     scale = lattice.pixel_scale_arcsec / 3600
     to_sky = (
         (models.Shift(-lattice.x_tangent) & models.Shift(-lattice.y_tangent))

@@ -1,14 +1,18 @@
 """From detector pixels to the sky: SIAF distortion, then the attitude of the telescope.
 
 Pixels are 0-based in the 4088 x 4088 frame of the pixels that see light. The direction
-(V2, V3) is turned by ``Rz(ra) Ry(-dec) Rx(-roll) Ry(v3) Rz(-v2)`` so that the aperture's
+(V2, V3), corrected for differential velocity aberration about the aperture's reference point,
+is turned by ``Rz(ra) Ry(-dec) Rx(-roll) Ry(v3) Rz(-v2)`` so that the aperture's
 reference point stands at (ra, dec) with V3 at the position angle `roll`
 (fact: romancal `assign_wcs/assign_wcs.py`, pysiaf `utils/rotations.py`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval2d
 
+from tessella.astrometry.aberration import aberration_scale
 from tessella.instrument import siaf
 from tessella.models import Attitude
 
@@ -99,8 +103,10 @@ def v2v3_to_detector(
 def v2v3_to_sky(
     attitude: Attitude, v2: np.ndarray, v3: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return RA in [0, 360) and Dec [deg] of directions in the telescope frame [arcsec]."""
-    telescope = _vector(np.asarray(v2, float) * _ARCSEC, np.asarray(v3, float) * _ARCSEC)
+    """Return RA in [0, 360) and Dec [deg] of apparent directions in the telescope [arcsec]."""
+    true_v2 = attitude.v2_ref + attitude.aberration * (np.asarray(v2, float) - attitude.v2_ref)
+    true_v3 = attitude.v3_ref + attitude.aberration * (np.asarray(v3, float) - attitude.v3_ref)
+    telescope = _vector(true_v2 * _ARCSEC, true_v3 * _ARCSEC)
     ra, dec = _angles(np.tensordot(_turn(attitude), telescope, 1))
     return np.degrees(ra) % 360.0, np.degrees(dec)
 
@@ -108,10 +114,13 @@ def v2v3_to_sky(
 def sky_to_v2v3(
     attitude: Attitude, ra: np.ndarray, dec: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the direction in the telescope frame [arcsec] of sky positions [deg]."""
+    """Return the apparent direction in the telescope [arcsec] of sky positions [deg]."""
     sky = _vector(np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float)))
     v2, v3 = _angles(np.tensordot(_turn(attitude).T, sky, 1))
-    return v2 / _ARCSEC, v3 / _ARCSEC
+    return (
+        attitude.v2_ref + (v2 / _ARCSEC - attitude.v2_ref) / attitude.aberration,
+        attitude.v3_ref + (v3 / _ARCSEC - attitude.v3_ref) / attitude.aberration,
+    )
 
 
 def detector_to_sky(
@@ -143,7 +152,10 @@ def sky_to_detector(
 
 
 def move_reference(attitude: Attitude, v2: float, v3: float) -> Attitude:
-    """Express the same attitude of the telescope at another reference point [arcsec]."""
+    """Express the same attitude of the telescope at another reference point [arcsec].
+
+    Both points are true directions: what comes back has no aberration.
+    """
     turn = _turn(attitude)
     here = _vector(np.asarray(v2 * _ARCSEC), np.asarray(v3 * _ARCSEC))
     ra, dec = _angles(turn @ here)
@@ -162,7 +174,9 @@ def move_reference(attitude: Attitude, v2: float, v3: float) -> Attitude:
     return Attitude(float(np.degrees(ra)) % 360.0, float(np.degrees(dec)), float(roll), v2, v3)
 
 
-def attitude_of(detector: str, ra: float, dec: float, pa_aperture: float) -> Attitude:
+def attitude_of(
+    detector: str, ra: float, dec: float, pa_aperture: float, start_time: str | None = None
+) -> Attitude:
     """Return a detector's attitude when the centre of the instrument points at (ra, dec).
 
     Parameters
@@ -173,6 +187,8 @@ def attitude_of(detector: str, ra: float, dec: float, pa_aperture: float) -> Att
         Sky position of the centre of the instrument (aperture WFI_CEN) [deg].
     pa_aperture : float
         Position angle of the instrument's ideal y axis there, east of north [deg].
+    start_time : str, optional
+        UTC, ISO 8601: with the differential velocity aberration of that time; None has none.
 
     Examples
     --------
@@ -184,7 +200,11 @@ def attitude_of(detector: str, ra: float, dec: float, pa_aperture: float) -> Att
     roll = pa_aperture - center.v3_ideal_y_angle
     aperture = siaf.detector_aperture(detector)
     pointing = Attitude(ra, dec, roll, center.v2_ref, center.v3_ref)
-    return move_reference(pointing, aperture.v2_ref, aperture.v3_ref)
+    attitude = move_reference(pointing, aperture.v2_ref, aperture.v3_ref)
+    if start_time is None:
+        return attitude
+    scale = aberration_scale(attitude.ra_ref, attitude.dec_ref, start_time)
+    return replace(attitude, aberration=scale)
 
 
 def boresight_of(attitude: Attitude) -> Attitude:

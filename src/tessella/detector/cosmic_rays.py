@@ -9,7 +9,8 @@ import numpy as np
 
 #: [1 / cm^2 / s]
 FLUX = 8.0
-_PIXEL_UM = 10.0
+#: Side of a pixel.
+PIXEL_UM = 10.0
 _LENGTH_RANGE_UM = (10.0, 2000.0)
 _LENGTH_INDEX = -4.33
 _DEPTH_UM = 5.0
@@ -41,7 +42,7 @@ def draw_cosmic_rays(shape: tuple[int, int], time_s: float, rng: np.random.Gener
     np.True_
     """
     electrons = np.zeros(shape)
-    area_cm2 = shape[0] * shape[1] * (_PIXEL_UM * 1e-4) ** 2
+    area_cm2 = shape[0] * shape[1] * (PIXEL_UM * 1e-4) ** 2
     n = rng.poisson(FLUX * area_cm2 * time_s)
     x = rng.uniform(-0.5, shape[1] - 0.5, n)
     y = rng.uniform(-0.5, shape[0] - 0.5, n)
@@ -51,7 +52,7 @@ def draw_cosmic_rays(shape: tuple[int, int], time_s: float, rng: np.random.Gener
     # A track that crosses the layer at a slant is longer than what is seen of it from above.
     charge = loss * np.hypot(length, _DEPTH_UM) / _EV_PER_ELECTRON
     for i in range(n):
-        end = length[i] / _PIXEL_UM * np.array([np.cos(angle[i]), np.sin(angle[i])])
+        end = length[i] / PIXEL_UM * np.array([np.cos(angle[i]), np.sin(angle[i])])
         columns, rows, share = split_track((x[i], y[i]), (x[i] + end[0], y[i] + end[1]))
         inside = (columns >= 0) & (columns < shape[1]) & (rows >= 0) & (rows < shape[0])
         np.add.at(electrons, (rows[inside], columns[inside]), charge[i] * share[inside])

@@ -3,14 +3,10 @@
 The current after an illumination of about 159,000 electrons was measured for each detector
 (thermal vacuum test 2, 89.5 K) and fitted with two exponentials and a constant; the coefficients
 are the official table `WFI_Persistence_exp_fits.ecsv` (RomanSpaceTelescope,
-roman-technical-information, CC0).
-
-A *state* holds what earlier exposures of one detector left: for each of them its end and, pixel
-by pixel, the charge that filled traps. Arrays are those of active pixels, as in Level 2 images.
+roman-technical-information, CC0). What earlier exposures left in which pixel is the matter of
+`tessella.detector.persistence_state`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -18,20 +14,14 @@ import numpy as np
 
 from tessella import flags
 from tessella.instrument.tables import rows
-from tessella.models import Window
-from tessella.ramps.timing import DifferenceTiming
+from tessella.ramps.timing import DifferenceTiming, difference_timing, mean_times
 
 #: Illumination after which the decay was measured [electrons].
 MEASURED_FLUENCE = 159e3
 #: Time after it of the last measurement [s].
 LAST_MEASURED_S = 1770.72
-#: Current of a pixel below which it is forgotten: 0.07 DN in 140 s at gain 2 [electrons / s].
-NEGLIGIBLE = 1e-3
-#: Time after which an exposure is forgotten [s].
-HORIZON_S = 14400.0
 
 _PERSISTENCE = flags.value("PERSISTENCE")
-_SECONDS_PER_DAY = 86400.0
 
 
 class Decay(NamedTuple):
@@ -42,32 +32,6 @@ class Decay(NamedTuple):
     c: float
     d: float
     e: float
-
-
-class Illumination(NamedTuple):
-    """What one exposure left in the pixels that it filled."""
-
-    #: End of the exposure.
-    end_mjd: float
-    #: (n,) int32: places in the flattened image, increasing.
-    pixels: np.ndarray
-    #: (n,) float16: charge at the end [1000 electrons]; NaN where it is not known.
-    charge: np.ndarray
-
-
-@dataclass(frozen=True)
-class PersistenceState:
-    """What earlier exposures of one detector left, the latest first.
-
-    Examples
-    --------
-    >>> PersistenceState("WFI01", Window()).entries
-    ()
-    """
-
-    detector: str
-    window: Window
-    entries: tuple[Illumination, ...] = ()
 
 
 @cache
@@ -149,23 +113,13 @@ def mean_current(detector: str, start_s: float, end_s: float) -> float:
     return (_released(detector, end_s) - _released(detector, start_s)) / (end_s - start_s)
 
 
-def remember(
-    state: PersistenceState,
-    slope: np.ndarray,
-    dq: np.ndarray,
-    gain: np.ndarray,
-    exposure_time: float,
-    end_mjd: float,
-    full_well: float,
-    negligible: float = NEGLIGIBLE,
-    horizon_s: float = HORIZON_S,
-) -> PersistenceState:
-    """Return a state with one exposure more, and without what has faded.
+def charge_at_end(
+    slope: np.ndarray, dq: np.ndarray, gain: np.ndarray, exposure_time: float, full_well: float
+) -> np.ndarray:
+    """Return the charge that pixels hold at the end of an exposure.
 
     Parameters
     ----------
-    state : PersistenceState
-        Before the exposure.
     slope : ndarray of shape (ny, nx)
         Slopes of the active pixels, not divided by the flat [DN / s]; NaN where nothing was
         measured: with SATURATED the well was full, otherwise the charge is not known.
@@ -175,123 +129,25 @@ def remember(
         [electrons / DN]; where it is not positive the charge is not known.
     exposure_time : float
         From the reset to the last read [s].
-    end_mjd : float
-        End of the exposure, later than those of `state`.
     full_well : float
         Charge above which a pixel takes no more [electrons].
-    negligible : float
-        Pixels whose current, averaged over an exposure of the same length straight afterwards,
-        would be less are not kept [electrons / s].
-    horizon_s : float
-        Exposures that ended longer ago are not kept [s].
 
     Returns
     -------
-    PersistenceState
-
-    Raises
-    ------
-    ValueError
-        If arrays do not fit the window, or the exposure does not end after those known.
+    ndarray of shape (ny, nx), float16
+        [1000 electrons]; NaN where it is not known.
 
     Examples
     --------
-    >>> window = Window(0, 0, 128, 128)
-    >>> slope = np.zeros((120, 120), np.float32)
-    >>> slope[5, 5] = 500.0
-    >>> one = np.ones(slope.shape), 140.0, 61000.0, 1e5
-    >>> no_flags = np.zeros(slope.shape, np.uint32)
-    >>> state = remember(PersistenceState("WFI01", window), slope, no_flags, *one)
-    >>> state.entries[0].pixels.tolist(), state.entries[0].charge.tolist()
-    ([605], [70.0])
+    >>> slope, dq = np.array([500.0, 9e3, np.nan]), np.array([0, 0, 1], np.uint32)
+    >>> charge_at_end(slope, dq, np.ones(3), 140.0, 1e5).tolist()
+    [70.0, 100.0, nan]
     """
-    shape = state.window.active_shape
-    if not slope.shape == dq.shape == gain.shape == shape:
-        raise ValueError(
-            f"persistence: slopes of shape {slope.shape}, flags of {dq.shape} and gains of "
-            f"{gain.shape} for a window of {shape} active pixels"
-        )
-    if state.entries and not end_mjd > state.entries[0].end_mjd:
-        raise ValueError(
-            f"persistence: the exposure ends at MJD {end_mjd}, not after {state.entries[0].end_mjd}"
-        )
-    charge = _charge_at_end(slope, dq, gain, exposure_time, full_well).ravel()
-    soon = mean_current(state.detector, 0, exposure_time) * 1e3 / MEASURED_FLUENCE
-    # What is not known is kept: comparisons with NaN are false.
-    pixels = np.flatnonzero(~(charge * soon < negligible)).astype(np.int32)
-    newest = Illumination(end_mjd, pixels, charge[pixels].astype(np.float16))
-    covered = np.zeros(charge.size, np.float32)
-    covered[pixels] = newest.charge
-    kept = [newest] if pixels.size else []
-    for entry in state.entries:
-        age = (end_mjd - entry.end_mjd) * _SECONDS_PER_DAY
-        if age > horizon_s:
-            break
-        soon = mean_current(state.detector, age, age + exposure_time) / MEASURED_FLUENCE
-        left = _still_felt(entry, covered, soon, full_well, negligible)
-        if left.pixels.size:
-            covered[left.pixels] = np.maximum(covered[left.pixels], left.charge.astype(np.float32))
-            kept.append(left)
-    return replace(state, entries=tuple(kept))
-
-
-def predict(
-    state: PersistenceState, edges_mjd: Sequence[float], weights: Sequence[float] | None = None
-) -> np.ndarray:
-    """Return the current that earlier exposures cause during another one.
-
-    Traps of a pixel are filled as high as its charge rose; a later exposure fills those up to
-    its own charge anew, and those above go on releasing what the earlier one left.
-
-    Parameters
-    ----------
-    state : PersistenceState
-        Before the exposure.
-    edges_mjd : sequence of float
-        Start and end of the exposure, or the times that part it.
-    weights : sequence of float, optional
-        Share of each part in the mean, so that the mean is that of a fitted slope; that of its
-        duration if None.
-
-    Returns
-    -------
-    ndarray of shape (ny, nx), float32
-        Mean current of the active pixels [electrons / s]; NaN where an earlier charge is not
-        known.
-
-    Raises
-    ------
-    ValueError
-        If the exposure starts before one of `state` ends, its edges do not increase, or there
-        is not one weight for each part.
-
-    Examples
-    --------
-    >>> predict(PersistenceState("WFI01", Window(0, 0, 128, 128)), (61000.0, 61000.002)).max()
-    np.float32(0.0)
-    """
-    edges = np.asarray(edges_mjd, float)
-    share = np.diff(edges) / (edges[-1] - edges[0]) if weights is None else np.asarray(weights)
-    if edges.size < 2 or not (np.diff(edges) > 0).all() or share.shape != (edges.size - 1,):
-        raise ValueError(
-            f"persistence: {edges.size} edges that must increase and {share.size} weights "
-            "of the parts between them"
-        )
-    ny, nx = state.window.active_shape
-    leaking, covered = np.zeros(ny * nx, np.float32), np.zeros(ny * nx, np.float32)
-    for entry in state.entries:
-        ages = (edges - entry.end_mjd) * _SECONDS_PER_DAY
-        means = [
-            mean_current(state.detector, start, end)
-            for start, end in zip(ages[:-1], ages[1:], strict=True)
-        ]
-        # ASSUME: the current is proportional to the charge that filled the traps, and the light
-        # fell when the exposure ended.
-        per_unit = np.float32(float(share @ means) * 1e3 / MEASURED_FLUENCE)
-        charge, below = entry.charge.astype(np.float32), covered[entry.pixels]
-        leaking[entry.pixels] += per_unit * np.maximum(charge - below, 0)
-        covered[entry.pixels] = np.maximum(charge, below)
-    return leaking.reshape(ny, nx)
+    with np.errstate(invalid="ignore"):
+        electrons = slope * np.where(gain > 0, gain, np.nan) * exposure_time
+    full = np.isnan(slope) & ((dq & flags.SATURATED) != 0)
+    electrons = np.where(full, full_well, np.clip(electrons, 0, full_well))
+    return (electrons / 1e3).astype(np.float16)
 
 
 def slope_weights(timing: DifferenceTiming, rate: float, read_noise: float) -> np.ndarray:
@@ -328,34 +184,45 @@ def slope_weights(timing: DifferenceTiming, rate: float, read_noise: float) -> n
     return weights / weights.sum()
 
 
-def persistence_electrons(state: PersistenceState, start_mjd: float, end_mjd: float) -> np.ndarray:
-    """Return the electrons that are expected to leak out between two times.
+def typical_weights(
+    data: np.ndarray,
+    gain: np.ndarray,
+    read_noise: np.ndarray,
+    read_pattern: tuple[tuple[int, ...], ...],
+    frame_time: float,
+) -> np.ndarray:
+    """Return the weights of `slope_weights` for the median pixel of a ramp.
 
     Parameters
     ----------
-    state : PersistenceState
-        Before the exposure.
-    start_mjd, end_mjd : float
-        Such as those of one read.
+    data : ndarray of shape (n_resultants, n_rows, nx)
+        Counts as they were stored [DN]; of at least two resultants.
+    gain, read_noise : ndarray of shape (n_rows, nx)
+        [electrons / DN] and noise of one read [DN]; what is not positive is left out.
+    read_pattern : tuple of tuple of int
+        Reads of each resultant, counted from 1.
+    frame_time : float
+        Time between two reads [s].
 
     Returns
     -------
-    ndarray of shape (ny, nx), float32
-        [electrons], of the active pixels; NaN where an earlier charge is not known.
-
-    Raises
-    ------
-    ValueError
-        As `predict`.
+    ndarray of shape (n_resultants - 1,)
+        NaN where no gain or noise is known.
 
     Examples
     --------
-    >>> state = PersistenceState("WFI01", Window(0, 0, 128, 128))
-    >>> persistence_electrons(state, 61000.0, 61000.1).any()
-    np.False_
+    >>> ramp, some = np.zeros((4, 2, 2), np.uint16), np.full((2, 2), 5.0)
+    >>> typical_weights(ramp, some, some, ((1,), (2,), (3,), (4,)), 3.0).round(3).tolist()
+    [0.3, 0.4, 0.3]
     """
-    duration = np.float32((end_mjd - start_mjd) * _SECONDS_PER_DAY)
-    return predict(state, (start_mjd, end_mjd)) * duration
+    times = mean_times(read_pattern, frame_time)
+    rise = max(float(np.median(data[-1].astype(np.float32) - data[0])), 0.0)
+    typical_gain, noise = (
+        float(np.median(values[values > 0])) if (values > 0).any() else np.nan
+        for values in (gain, read_noise)
+    )
+    rate = rise / (times[-1] - times[0]) / typical_gain
+    return slope_weights(difference_timing(read_pattern, frame_time), rate, noise)
 
 
 def flag_persistence(dq: np.ndarray, prediction: np.ndarray, threshold: float) -> np.ndarray:
@@ -416,34 +283,3 @@ def _released(detector: str, age_s: float) -> float:
     fitted = a / b * -np.expm1(-b * inside) + d / e * -np.expm1(-e * inside) + c * inside
     tail = float(current(detector, np.array(LAST_MEASURED_S))) * LAST_MEASURED_S
     return float(fitted + tail * np.log(max(age_s, LAST_MEASURED_S) / LAST_MEASURED_S))
-
-
-def _charge_at_end(
-    slope: np.ndarray, dq: np.ndarray, gain: np.ndarray, exposure_time: float, full_well: float
-) -> np.ndarray:
-    """Return the charge at the end of an exposure [1000 electrons], NaN where not known."""
-    with np.errstate(invalid="ignore"):
-        electrons = slope * np.where(gain > 0, gain, np.nan) * exposure_time
-    full = np.isnan(slope) & ((dq & flags.SATURATED) != 0)
-    electrons = np.where(full, full_well, np.clip(electrons, 0, full_well))
-    return (electrons / 1e3).astype(np.float32)
-
-
-def _still_felt(
-    entry: Illumination,
-    covered: np.ndarray,
-    soon: float,
-    full_well: float,
-    negligible: float,
-) -> Illumination:
-    """Keep the pixels of an exposure that still release charge and were not filled anew.
-
-    `covered` is what newer exposures filled [1000 electrons], `soon` the current of an electron.
-    """
-    charge, below = entry.charge.astype(np.float32), covered[entry.pixels]
-    known = np.isfinite(charge)
-    electrons = np.where(known, charge * 1e3, full_well)
-    # Where the newer charge is not known, neither is the sum, whatever is kept here.
-    anew = np.isnan(below) | (known & (charge <= below))
-    kept = ~anew & (electrons * soon >= negligible)
-    return Illumination(entry.end_mjd, entry.pixels[kept], entry.charge[kept])

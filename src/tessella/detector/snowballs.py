@@ -9,6 +9,8 @@ circle of equal area, so that a long track never becomes a disc of its length.
 import numpy as np
 from scipy.ndimage import label
 
+from tessella.detector.cosmic_rays import PIXEL_UM
+
 _TOUCHING = np.ones((3, 3), bool)
 #: Below this expectation a halo has ended [electrons].
 _HALO_END = 0.1
@@ -162,7 +164,7 @@ def draw_snowball(
 
 
 def draw_snowballs(
-    shape: tuple[int, int], time_s: float, rate_per_s: float, rng: np.random.Generator
+    shape: tuple[int, int], time_s: float, flux: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw the electrons that snowballs leave in a time.
 
@@ -172,8 +174,8 @@ def draw_snowballs(
         Rows and columns.
     time_s : float
         [s]
-    rate_per_s : float
-        Snowballs on the whole shape [1 / s].
+    flux : float
+        [1 / cm^2 / s]
     rng : Generator
         Draws number, places, sizes and electrons.
 
@@ -188,7 +190,8 @@ def draw_snowballs(
     np.False_
     """
     electrons = np.zeros(shape, np.float32)
-    for _ in range(rng.poisson(rate_per_s * time_s)):
+    area_cm2 = shape[0] * shape[1] * (PIXEL_UM * 1e-4) ** 2
+    for _ in range(rng.poisson(flux * area_cm2 * time_s)):
         y, x = rng.uniform(-0.5, np.array(shape) - 0.5)
         # ASSUME: radii of cores from 1 to 5 pixels are equally frequent.
         electrons += draw_snowball(shape, y, x, rng, core_radius=rng.uniform(1, 5))

@@ -17,6 +17,8 @@ from tessella.randomness import generator
 _KERNEL_SUM_ERROR = 1e-3
 #: Shortest wave of a converter over its height: counts must increase when they are corrected.
 _LEAST_PERIOD = 24
+# ASSUME: a well holds half again the charge at which its counts saturate; beyond, light is lost.
+_WELL_OVER_SATURATION = 1.5
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class DetectorState:
     #: read of the whole detector [DN]; 0 for none.
     correlated_noise_dn: float
     channel_noise_dn: float
+    #: Snowballs: large events with a saturated core and a halo [1 / cm^2 / s].
+    snowballs_per_cm2_s: float
+    #: Transient of the first read of WFI18, which no other detector shows: amplitudes of its two
+    #: exponentials [DN], 0 for none, and their time constants [s].
+    wfi18_transient_dn: tuple[float, float]
+    wfi18_transient_s: tuple[float, float]
+    #: Current that earlier exposures leave, over the measured one of each detector; 0 for none.
+    persistence_ratio: float
     #: Keys of the maps and of the noise with which the references measure them.
     maps_seed: int
     measurement_seed: int
@@ -74,6 +84,11 @@ class DetectorState:
         for name, value in vars(self).items():
             if isinstance(value, int | float) and not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
+        if not (np.isfinite(self.wfi18_transient_dn).all() and min(self.wfi18_transient_s) > 0):
+            raise ValueError(
+                f"wfi18_transient_dn is {self.wfi18_transient_dn} and wfi18_transient_s "
+                f"{self.wfi18_transient_s}; they must be finite numbers, the times above 0"
+            )
         for name in ("gain_electrons_per_dn", "saturation_dn", "dark_decay_s"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0; it must be larger")
@@ -109,6 +124,11 @@ class DetectorMaps:
     #: True for pixels that do not respond to light, and for those with a very high dark current.
     is_dead: np.ndarray
     is_hot: np.ndarray
+
+    @property
+    def full_well(self) -> np.ndarray:
+        """Charge that each pixel can hold [electrons]."""
+        return _WELL_OVER_SATURATION * self.saturation * self.gain
 
 
 def is_reference(window: Window) -> np.ndarray:

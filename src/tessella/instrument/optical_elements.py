@@ -64,6 +64,27 @@ def filters() -> dict[str, Filter]:
     }
 
 
+#: Elements that spread light into spectra, and the light of the sky that a pixel sees through
+#: them, zodiacal light at its minimum [electrons / s / pixel].
+# ASSUME: the sky's spectrum runs smoothly through the zodiacal rates of the imaging filters over
+# their effective areas; it is summed here over the effective areas of the dispersers (WFI01,
+# 2024-03-01 tables, first order of the grism). The mission's tables have no such rates.
+DISPERSERS = {"GRISM": 0.461, "PRISM": 0.865}
+#: Stands in place of a filter and lets no light through.
+DARK_ELEMENT = "DARK"
+
+
+def optical_elements() -> tuple[str, ...]:
+    """Return all elements of the wheel that an exposure can be taken with, by their RAD names.
+
+    Examples
+    --------
+    >>> optical_elements()[-4:]
+    ('F146', 'GRISM', 'PRISM', 'DARK')
+    """
+    return (*filters(), *DISPERSERS, DARK_ELEMENT)
+
+
 @cache
 def ab_zero_point(detector: str, optical_element: str) -> float:
     """Return the AB magnitude of a source of 1 electron per second.

@@ -1,7 +1,8 @@
 """MultiAccum tables: which reads are averaged into which resultant, and when they happen.
 
 Revision F of the imaging tables (spacetelescope/romanisim, `models/parameters.py`); the
-frame time is that of the same source.
+frame time is that of the same source. Spectroscopic tables: revision G of the mission's
+documentation (roman-docs.stsci.edu, "Spectroscopy MultiAccum Tables").
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 
 #: Time between two reads of an imaging exposure [s].
 IMAGING_FRAME_TIME = 3.16247
+#: The same of a spectroscopic one [s].
+SPECTROSCOPY_FRAME_TIME = 5.14116
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ _PATTERNS = (
     ReadPattern(3, "IMG_57_5", (1, 2, 6, 8, 1)),
     ReadPattern(4, "C2A_IMG_HLWAS", (1, 1, 2, 5, 8, 8, 8, 10, 1)),
     ReadPattern(5, "IMG_199_12", (1, 1, 2, 6, 6, 6, 6, 6, 8, 10, 10, 1)),
+    # ASSUME: how the reads are shared out; five resultants and 100 s are published.
+    ReadPattern(1034, "SP_100_6", (1, 5, 6, 6, 1), SPECTROSCOPY_FRAME_TIME),
 )
 
 

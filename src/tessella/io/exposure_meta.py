@@ -1,5 +1,6 @@
 """Official metadata of exposures: from what is known of them to RAD's keywords, and back."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from tessella.instrument import siaf
 from tessella.instrument.read_patterns import ReadPattern
 from tessella.models import Attitude, ExposureHeader, ExposureKey, Window
 
+log = logging.getLogger(__name__)
 ORIGIN = "STSCI/SOC"
 #: Official placeholder of numbers that are not known.
 UNKNOWN = -999999
@@ -82,7 +84,9 @@ def exposure_meta(
     What the telemetry does not tell (program title, ephemeris, guide star, lamp) keeps the
     official placeholders.
     """
-    attitude = attitude_of(detector, header.target_ra, header.target_dec, header.pa_aperture)
+    attitude = attitude_of(
+        detector, header.target_ra, header.target_dec, header.pa_aperture, header.start_time
+    )
     start = Time(header.start_time, scale="utc", format="isot")
     duration = pattern.exposure_time
     key = header.key
@@ -145,7 +149,7 @@ def exposure_meta(
         "velocity_aberration": {
             "ra_reference": attitude.ra_ref,
             "dec_reference": attitude.dec_ref,
-            "scale_factor": 1.0,
+            "scale_factor": attitude.aberration,
         },
         "wcsinfo": wcsinfo(attitude, detector, window),
         "visit": {"start_time": start, "wfi_acm_z_defocus_size": None},
@@ -193,8 +197,15 @@ def read_header(meta: Mapping[str, Any], path: str) -> ExposureHeader:
 
 
 def read_attitude(meta: Mapping[str, Any]) -> Attitude:
-    """Read the attitude of the detector's aperture from `meta.wcsinfo`."""
-    info = meta["wcsinfo"]
-    return Attitude(
-        *(float(info[name]) for name in ("ra_ref", "dec_ref", "roll_ref", "v2_ref", "v3_ref"))
-    )
+    """Read the attitude of the detector's aperture from `meta.wcsinfo`.
+
+    The scale of velocity aberration is that of `meta.velocity_aberration`; 1, with a warning, where
+    that is no positive number (as official pipelines do it).
+    """
+    info, aberration = meta["wcsinfo"], meta.get("velocity_aberration", {})
+    scale = float(aberration.get("scale_factor") or 1.0)
+    if not 0 < scale < np.inf:
+        log.warning("meta.velocity_aberration.scale_factor is %g: 1 is used instead", scale)
+        scale = 1.0
+    names = ("ra_ref", "dec_ref", "roll_ref", "v2_ref", "v3_ref")
+    return Attitude(**{name: float(info[name]) for name in names}, aberration=scale)

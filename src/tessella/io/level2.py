@@ -71,7 +71,8 @@ def write_image(
     model.meta.visit.setdefault("wfi_acm_z_defocus_size", None)
     update(model.meta.ref_file, reference_names)
     update(model.meta.wcsinfo, wcsinfo(image.attitude, image.detector, image.window))
-    model.meta["cal_step"] = {name: status.get(name, "INCOMPLETE") for name in _CAL_STEPS}
+    # What RAD does not know of stands behind what it asks for.
+    model.meta["cal_step"] = dict.fromkeys(_CAL_STEPS, "INCOMPLETE") | dict(status)
     model.meta["photometry"] = {
         "conversion_megajanskys": image.conversion_megajanskys,
         "conversion_megajanskys_uncertainty": image.conversion_uncertainty,

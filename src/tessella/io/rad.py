@@ -8,13 +8,13 @@ import asdf
 import yaml
 
 _python_loader = yaml.SafeLoader
-yaml.SafeLoader = yaml.CSafeLoader
+yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[assignment,misc]
 try:
     from roman_datamodels import datamodels
 
     # They are kept; who opens a file finds them loaded.
     _ = asdf.get_config().extensions
 finally:
-    yaml.SafeLoader = _python_loader
+    yaml.SafeLoader = _python_loader  # type: ignore[misc]
 
 __all__ = ["datamodels"]

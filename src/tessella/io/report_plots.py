@@ -54,18 +54,18 @@ def by_wavelength(elements: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _figure(
+def figure(
     path: str | Path, provenance: Mapping[str, Any], columns: int, width: float, height: float
 ) -> Iterator[np.ndarray]:
     """Give the axes of one row of panels and write the figure when they are drawn."""
     with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
+        drawn, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
         try:
             yield axes[0]
             with replacing(path, provenance) as part:
-                figure.savefig(part, format="png", metadata=_METADATA)
+                drawn.savefig(part, format="png", metadata=_METADATA)
         finally:
-            plt.close(figure)
+            plt.close(drawn)
 
 
 def write_colour(
@@ -123,7 +123,7 @@ def plot_astrometry(
     path: str | Path, provenance: Mapping[str, Any], references: Offsets, truth: Offsets | None
 ) -> None:
     """Plot offsets of positions from the reference stars, and from the truth where there is one."""
-    with _figure(path, provenance, 3 if truth else 1, 10.5 if truth else 4.0, 4.2) as axes:
+    with figure(path, provenance, 3 if truth else 1, 10.5 if truth else 4.0, 4.2) as axes:
         _offsets(axes[0], references.before, references.after, "Stars of the alignment, from Gaia")
         if truth:
             _offsets(axes[1], truth.before, truth.after, "Other stars of exposures, from truth")
@@ -159,7 +159,7 @@ def plot_fluxes(
     """Plot deviations of fluxes from the truth against magnitude, with medians."""
     order = by_wavelength(list(samples))
     width = max(3.5 * len(order), 4.0)
-    with _figure(path, provenance, max(len(order), 1), width, 3.3) as axes:
+    with figure(path, provenance, max(len(order), 1), width, 3.3) as axes:
         for axis, element in zip(axes, order, strict=False):
             _flux_panel(axis, samples[element], element)
         if not order:
@@ -189,7 +189,7 @@ def plot_pulls(
 ) -> None:
     """Plot deviations over their errors, of stars and of empty sky."""
     order = by_wavelength(list(sky))
-    with _figure(path, provenance, len(order), max(3.5 * len(order), 4.0), 3.0) as axes:
+    with figure(path, provenance, len(order), max(3.5 * len(order), 4.0), 3.0) as axes:
         for axis, element in zip(axes, order, strict=True):
             edges, x = np.linspace(-5, 5, 41), np.linspace(-5, 5, 201)
             axis.hist(sky[element].pulls, edges, density=True, color=_BARS, label="empty sky")
@@ -217,7 +217,7 @@ def plot_depth(
     """Plot the magnitude that stands out by 5 sigma at the places of the sky apertures."""
     order = by_wavelength(list(sky))
     colours = plt.get_cmap("turbo")(np.linspace(0.15, 0.85, max(len(order), 1)))
-    with _figure(path, provenance, 1, 5.5, 3.0) as axes:
+    with figure(path, provenance, 1, 5.5, 3.0) as axes:
         for element, colour in zip(order, colours, strict=False):
             depth = depth_abmag(sky[element].errors)
             depth = depth[np.isfinite(depth)]

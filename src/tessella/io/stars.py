@@ -9,8 +9,9 @@ from astropy.table import Table
 from astropy.time import Time
 
 from tessella.astrometry.alignment import Alignment
+from tessella.astrometry.gwcs_model import to_v2v3
 from tessella.astrometry.motion import Positions, StarCatalogue, gaia_dr2_errors, move_to_epoch
-from tessella.astrometry.wcs import detector_to_sky
+from tessella.astrometry.wcs import v2v3_to_sky
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
 from tessella.io.seals import sha256
@@ -91,10 +92,10 @@ def write_stars(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the measured stars of an image, placed by the pointing and by the final WCS."""
-    x, y = stars.x + image.window.x, stars.y + image.window.y
-    before = detector_to_sky(image.attitude, image.detector, x, y)
-    after = detector_to_sky(alignment.attitude, image.detector, x, y)
-    used = np.zeros(x.size, bool)
+    direction = to_v2v3(image.wcs, stars.x, stars.y)
+    before = v2v3_to_sky(image.attitude, *direction)
+    after = v2v3_to_sky(alignment.attitude, *direction)
+    used = np.zeros(stars.x.size, bool)
     used[alignment.stars] = True
     table = Table(
         {

@@ -7,7 +7,7 @@ from typing import Any
 from gwcs.wcs import WCS
 
 from tessella.astrometry.alignment import Alignment
-from tessella.astrometry.gwcs_model import build_gwcs
+from tessella.astrometry.gwcs_model import with_attitude
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import update, wcsinfo
 from tessella.io.rad import datamodels as rdm
@@ -55,10 +55,10 @@ def write_wcs(
         "turn_arcsec": alignment.turn_arcsec,
     }
     model.meta["tessella"] = dict(provenance)
-    final = build_gwcs(alignment.attitude, image.detector, image.window)
+    final = with_attitude(image.wcs, alignment.attitude)
     final.name = "FIT-LVL2-GAIA" if alignment.is_aligned else "POINTING"
     model["wcs_l2"] = final
-    model["wcs_l1"] = build_gwcs(alignment.attitude, image.detector, image.window, BORDER)
+    model["wcs_l1"] = with_attitude(image.wcs, alignment.attitude, BORDER)
     save_model(model, path, provenance)
 
 

@@ -7,41 +7,33 @@ workflow is parsed cost next to nothing.
 
 import hashlib
 import json
-import subprocess
-import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tessella.astrometry.tangent import pixel_to_sky
-from tessella.astrometry.wcs import attitude_of
 from tessella.config import Config, load_state
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import filters
 from tessella.io.atomic import replacing
-from tessella.models import ExposureKey, Lattice, PlannedExposure
-from tessella.plan.exposures import read_exposures
-from tessella.plan.selection import NONE, context_of, read_reference_table, select, selection_id
-from tessella.plan.tiles import plan_tiles
-
-#: Types of references that some stage needs; a test holds them against the recipe.
-REFERENCE_TYPES = (
-    "mask",
-    "saturation",
-    "linearity",
-    "gain",
-    "readnoise",
-    "dark",
-    "darkdecaysignal",
-    "photom",
-    "flat",
-    "epsf",
-    "apcorr",
+from tessella.io.detector_status import refuse_disabled
+from tessella.models import IMAGING, Lattice, PlannedExposure
+from tessella.plan.exposures import elements_of, read_exposures
+from tessella.plan.given import exposure_of, exposures_of_files, files_given, with_attitudes
+from tessella.plan.selection import (
+    CHECKED_TYPES,
+    NONE,
+    OPTIONAL_TYPES,
+    context_of,
+    read_reference_table,
+    reference_types,
+    select,
+    selection_id,
 )
-#: Types that some stage uses where the table of references has them.
-OPTIONAL_TYPES = ("refpix", "integralnonlinearity")
+from tessella.plan.tiles import plan_tiles
 
 
 @dataclass(frozen=True)
@@ -91,20 +83,6 @@ def find_file(path: str, base: str | Path) -> Path:
     return Path(path) if Path(path).exists() else Path(base) / path
 
 
-def _files_given(config: Config) -> list[Path]:
-    folder = {"level1": config.level1_folder, "telemetry": config.telemetry_folder}[config.source]
-    pattern = {"level1": "*_uncal.asdf", "telemetry": "*.l0"}[config.source]
-    key = f"{config.source}_folder"
-    if not Path(str(folder)).is_dir():
-        raise DataError(
-            f"{key}: no such folder: {folder}; name the folder that holds your {pattern} files"
-        )
-    files = sorted(Path(str(folder)).glob(pattern))
-    if not files:
-        raise DataError(f"{key}: no {pattern} file in {folder}")
-    return files
-
-
 def _key(config: Config, base: str | Path) -> str:
     """Hash of everything that the plan depends on."""
     parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS)]
@@ -114,7 +92,7 @@ def _key(config: Config, base: str | Path) -> str:
         parts.append(
             [
                 (str(file), file.stat().st_size, file.stat().st_mtime_ns)
-                for file in _files_given(config)
+                for file in files_given(config)
             ]
         )
     parts.append(find_file(config.references.table, base).read_text())
@@ -138,18 +116,19 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     """
     if config.source == "simulate":
         table = find_file(str(config.exposures), base)
-        exposures = _with_attitudes(
+        exposures = with_attitudes(
             read_exposures(table, config.program, config.first_start), config
         )
     else:
-        exposures = _from_files(config)
+        exposures = exposures_of_files(config)
     _check_exposures(exposures)
     rows = read_reference_table(find_file(config.references.table, base))
     selections: dict[str, Selection] = {}
     selected: dict[str, str] = {}
     for exposure in exposures:
+        needed = reference_types(exposure.exposure_type)
         for detector in exposure.detectors:
-            chosen = select(rows, REFERENCE_TYPES, detector, exposure, OPTIONAL_TYPES)
+            chosen = select(rows, needed, detector, exposure, (*OPTIONAL_TYPES, *CHECKED_TYPES))
             selection = Selection(
                 detector,
                 exposure.element,
@@ -164,7 +143,11 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         tile.name: PlannedTile(
             vars(tile.lattice), {k: [list(pair) for pair in v] for k, v in tile.members.items()}
         )
-        for tile in plan_tiles(exposures, config.detector_window, config.tile.cutout_pixels)
+        for tile in plan_tiles(
+            [exposure for exposure in exposures if exposure.is_aligned],
+            config.detector_window,
+            config.tile.cutout_pixels,
+        )
     }
     return Plan({exposure.name: exposure for exposure in exposures}, tiles, selections, selected)
 
@@ -173,73 +156,18 @@ def _check_exposures(exposures: list[PlannedExposure]) -> None:
     names = [exposure.name for exposure in exposures]
     for exposure in exposures:
         given = next(iter((*exposure.level1.values(), *exposure.telemetry)), exposure.name)
-        if exposure.optical_element not in filters():
+        allowed = elements_of(exposure.exposure_type)
+        if exposure.optical_element not in allowed:
             raise DataError(
-                f"{given}: optical element {exposure.optical_element} is no imaging filter; "
-                f"those are {' '.join(filters())}; leave such exposures out"
+                f"{given}: optical element {exposure.optical_element} of an exposure of type "
+                f"{exposure.exposure_type}; expected one of {' '.join(allowed)}; correct "
+                "meta.exposure.type or leave it out"
             )
         if names.count(exposure.name) > 1:
             raise DataError(
                 f"{given}: two exposures are called {exposure.name}, in different filters; "
                 "process them in runs of their own"
             )
-
-
-def _with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[PlannedExposure]:
-    def attitudes(exposure: PlannedExposure) -> dict[str, tuple[float, ...]]:
-        return {
-            detector: tuple(
-                vars(attitude_of(detector, exposure.ra, exposure.dec, exposure.pa)).values()
-            )
-            for detector in config.detectors
-        }
-
-    return [replace(exposure, detectors=attitudes(exposure)) for exposure in exposures]
-
-
-def _from_files(config: Config) -> list[PlannedExposure]:
-    """Take the inventory of the given files in a process of its own: it needs heavy libraries."""
-    files = [str(file) for file in _files_given(config)]
-    window = json.dumps(vars(config.detector_window))
-    command = [sys.executable, "-m", "tessella.io.inventory", config.source, window, *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
-    found = [_exposure(entry) for entry in json.loads(done.stdout)]
-    wanted = [
-        replace(
-            exposure,
-            detectors={d: a for d, a in exposure.detectors.items() if d in config.detectors},
-        )
-        for exposure in found
-    ]
-    wanted = [exposure for exposure in wanted if exposure.detectors]
-    if not wanted:
-        raise DataError(
-            "the given files hold no exposure of the configured detectors "
-            f"{', '.join(config.detectors)}"
-        )
-    for exposure in wanted:
-        absent = [name for name in config.detectors if name not in exposure.detectors]
-        if absent:
-            raise DataError(
-                f"{exposure.name} {exposure.optical_element}: the given files hold no {absent[0]} "
-                "of it; every exposure needs all configured 'detectors'"
-            )
-    if config.source == "telemetry":
-        return _with_attitudes(wanted, config)
-    return wanted
-
-
-def _exposure(entry: dict[str, Any]) -> PlannedExposure:
-    return PlannedExposure(
-        **{
-            **entry,
-            "key": ExposureKey(**entry["key"]),
-            "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
-            "telemetry": tuple(entry["telemetry"]),
-        }
-    )
 
 
 def load_plan(config: Config, base: str | Path) -> Plan:
@@ -260,7 +188,7 @@ def load_plan(config: Config, base: str | Path) -> Plan:
         kept = _read(path)
         assert kept is not None
     return Plan(
-        exposures={name: _exposure(entry) for name, entry in kept["exposures"].items()},
+        exposures={name: exposure_of(entry) for name, entry in kept["exposures"].items()},
         tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},
         selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
         selected=kept["selected"],
@@ -288,7 +216,8 @@ def check_inputs(config: Config, plan: Plan, base: str | Path) -> None:
     ConfigError
         If a detector state that references are made from is not there or not as it must be.
     DataError
-        If the table of reference stars or a reference of one's own is not there.
+        If the table of reference stars or a reference of one's own is not there, a detector is
+        not enabled, or the run holds too few darks and flats to measure references from.
     """
     files = {Path(file) for chosen in plan.selections.values() for file in chosen.files.values()}
     states = {path.parts[0] for path in files if not path.is_absolute()}
@@ -299,19 +228,60 @@ def check_inputs(config: Config, plan: Plan, base: str | Path) -> None:
     for path in sorted(path for path in files if path.is_absolute()):
         if not path.is_file():
             raise DataError(f"{path}: no such file; 'references.table' names it as a reference")
+    for chosen in plan.selections.values():
+        status = chosen.files.get("detectorstatus")
+        # Those that the run makes itself have all detectors enabled.
+        if status is not None and Path(status).is_absolute():
+            refuse_disabled(status, chosen.detector)
+    if config.calibration.measure:
+        _check_campaign(plan)
     stars = find_file(config.reference_stars.table, base)
     if not stars.is_file():
         raise DataError(f"{stars}: no such file; 'reference_stars.table' names the Gaia table")
 
 
+def _check_campaign(plan: Plan) -> None:
+    campaign = [one for one in plan.exposures.values() if one.is_for_calibration]
+    flats = [one.optical_element for one in campaign if one.exposure_type == "WFI_FLAT"]
+    n_darks = len(campaign) - len(flats)
+    n_flats = max((flats.count(name) for name in filters()), default=0)
+    if min(n_darks, n_flats) < 2:
+        raise DataError(
+            f"calibration.measure: the run holds {n_darks} darks and at most {n_flats} flats of a "
+            "filter; at least two of each are needed"
+        )
+
+
 def middle_of_tiles(plan: Plan) -> tuple[float, float]:
-    """Return right ascension and declination [deg] of the middle of all tiles."""
+    """Return right ascension and declination [deg] of the middle of all tiles.
+
+    Without tiles, that of all images is given: they then are not for adding.
+
+    Raises
+    ------
+    DataError
+        If there are no images either.
+    """
     directions = []
-    for tile in plan.tiles:
-        lattice = plan.lattice(tile)
-        ra, dec = pixel_to_sky(lattice, (lattice.nx - 1) / 2, (lattice.ny - 1) / 2)
-        a, d = np.radians(float(ra)), np.radians(float(dec))
+    for ra, dec in _middles(plan):
+        a, d = np.radians(ra), np.radians(dec)
         directions.append((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+    if not directions:
+        raise DataError("no exposure of the run shows the sky as an image")
     x, y, z = np.mean(directions, axis=0)
     ra, dec = np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arctan2(z, np.hypot(x, y)))
     return float(ra), float(dec)
+
+
+def _middles(plan: Plan) -> Iterator[tuple[float, float]]:
+    """Give right ascension and declination [deg] of every tile, or else of every image."""
+    for tile in plan.tiles:
+        lattice = plan.lattice(tile)
+        middle = pixel_to_sky(lattice, (lattice.nx - 1) / 2, (lattice.ny - 1) / 2)
+        yield float(middle[0]), float(middle[1])
+    if plan.tiles:
+        return
+    for exposure in plan.exposures.values():
+        if exposure.exposure_type in IMAGING:
+            for attitude in exposure.detectors.values():
+                yield attitude[0], attitude[1]

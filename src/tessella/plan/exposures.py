@@ -1,14 +1,25 @@
 """The exposure table, in the columns of an export of the Astronomer's Proposal Tool."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tessella.errors import DataError
-from tessella.instrument.optical_elements import filters
+from tessella.instrument.optical_elements import (
+    DARK_ELEMENT,
+    DISPERSERS,
+    filters,
+    optical_elements,
+)
 from tessella.instrument.read_patterns import read_patterns
-from tessella.models import ExposureKey, PlannedExposure
+from tessella.models import (
+    EXPOSURE_TYPES,
+    IMAGING,
+    ExposureKey,
+    PlannedExposure,
+)
 
 _NUMBERS = {
     "RA": (0.0, 360.0),
@@ -40,6 +51,38 @@ COLUMNS = (
     "VISIT",
     "EXPOSURE",
 )
+#: Columns that a table may have: RAD's exposure type, and for flats the light of the lamp on every
+#: pixel [electrons / s]; - stands for neither.
+OPTIONAL_COLUMNS = ("EXPOSURE_TYPE", "LAMP_RATE")
+_NOT_SAID = "-"
+#: A lamp that is brighter fills every well before the second read [electrons / s].
+_BRIGHTEST_LAMP = 1e5
+
+
+def elements_of(exposure_type: str) -> tuple[str, ...]:
+    """Return the optical elements that exposures of a type can be taken with.
+
+    Darks are taken with any: whether light was kept out is said by their type.
+
+    Examples
+    --------
+    >>> elements_of("WFI_SPECTRAL"), "F158" in elements_of("WFI_LOLO")
+    (('GRISM', 'PRISM'), True)
+    """
+    if exposure_type in IMAGING:
+        return tuple(filters())
+    if exposure_type == "WFI_SPECTRAL":
+        return tuple(DISPERSERS)
+    if exposure_type == "WFI_FLAT":
+        return tuple(element for element in optical_elements() if element != DARK_ELEMENT)
+    return optical_elements()
+
+
+def _usual_type(optical_element: str) -> str:
+    """Return the type of an exposure of which only the optical element is said."""
+    if optical_element == DARK_ELEMENT:
+        return "WFI_IM_DARK"
+    return "WFI_SPECTRAL" if optical_element in DISPERSERS else "WFI_IMAGE"
 
 
 def read_exposures(path: str | Path, program: int, first_start: str) -> list[PlannedExposure]:
@@ -48,8 +91,9 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
     Parameters
     ----------
     path : path
-        ECSV file with the columns of `COLUMNS`; exposures follow one another, each lasting its
-        DURATION [s].
+        ECSV file with the columns of `COLUMNS` and any of `OPTIONAL_COLUMNS`; exposures follow
+        one another, each lasting its DURATION [s]. Without a type, exposures through a disperser
+        are spectral, those with the dark element are darks and all others images.
     program : int
         Program number of all of them.
     first_start : str
@@ -106,9 +150,8 @@ def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]
         return DataError(f"{path}, line {line}, column {name}: {cells[name]!r} {complaint}")
 
     row: dict[str, Any] = {"BANDPASS": cells["BANDPASS"].upper()}
-    known = list(filters())
-    if row["BANDPASS"] not in known:
-        raise fault("BANDPASS", f"is no imaging filter; known are {' '.join(known)}")
+    if row["BANDPASS"] not in optical_elements():
+        raise fault("BANDPASS", f"is no optical element; known are {' '.join(optical_elements())}")
     for name, (low, high) in _NUMBERS.items():
         try:
             row[name] = float(cells[name])
@@ -123,7 +166,34 @@ def _check(path: str | Path, line: int, cells: dict[str, str]) -> dict[str, Any]
     if row["MA_TABLE_NUMBER"] not in read_patterns():
         numbers = " ".join(str(number) for number in read_patterns())
         raise fault("MA_TABLE_NUMBER", f"is not known; known are {numbers}")
-    return row
+    return row | _check_type(row["BANDPASS"], cells, fault)
+
+
+def _check_type(
+    element: str, cells: dict[str, str], fault: Callable[[str, str], DataError]
+) -> dict[str, Any]:
+    kind = cells.get("EXPOSURE_TYPE", _NOT_SAID)
+    kind = _usual_type(element) if kind == _NOT_SAID else kind.upper()
+    if kind not in EXPOSURE_TYPES:
+        raise fault("EXPOSURE_TYPE", f"is not known; known are {' '.join(EXPOSURE_TYPES)}")
+    if element not in elements_of(kind):
+        raise fault("BANDPASS", f"is not for {kind}, but {' '.join(elements_of(kind))}")
+    lamp = cells.get("LAMP_RATE", _NOT_SAID)
+    if (kind == "WFI_FLAT") == (lamp == _NOT_SAID):
+        if kind == "WFI_FLAT" and "LAMP_RATE" not in cells:
+            raise fault("EXPOSURE_TYPE", "needs a column LAMP_RATE [electrons / s]")
+        raise fault(
+            "LAMP_RATE", f"is the light of a lamp: numbers for flats, {_NOT_SAID} elsewhere"
+        )
+    if lamp == _NOT_SAID:
+        return {"EXPOSURE_TYPE": kind, "LAMP_RATE": 0.0}
+    try:
+        rate = float(lamp)
+    except ValueError:
+        raise fault("LAMP_RATE", "is not a number") from None
+    if not 0 < rate <= _BRIGHTEST_LAMP:
+        raise fault("LAMP_RATE", f"is not above 0 and at most {_BRIGHTEST_LAMP:g}")
+    return {"EXPOSURE_TYPE": kind, "LAMP_RATE": rate}
 
 
 def _planned(row: dict[str, Any], program: int, start: datetime) -> PlannedExposure:
@@ -143,4 +213,6 @@ def _planned(row: dict[str, Any], program: int, start: datetime) -> PlannedExpos
         ra=row["RA"],
         dec=row["DEC"],
         pa=row["PA"],
+        exposure_type=row["EXPOSURE_TYPE"],
+        lamp_rate=row["LAMP_RATE"],
     )

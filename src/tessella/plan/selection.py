@@ -8,17 +8,37 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tessella.errors import DataError
-from tessella.models import PlannedExposure
+from tessella.io.atomic import replacing
+from tessella.models import ALIGNED, IMAGING, PlannedExposure
 
 ANY = "ANY"
 #: Stands for what is not said.
 NONE = "-"
+#: Types of references that the calibration of every exposure needs; what flattens images; what
+#: alignment and catalogs need. A test holds them against the recipe, which is too heavy here.
+_ALWAYS = (
+    "mask",
+    "saturation",
+    "linearity",
+    "gain",
+    "readnoise",
+    "dark",
+    "darkdecaysignal",
+    "photom",
+)
+_OF_IMAGES = ("flat",)
+_OF_STARS = ("epsf", "apcorr")
+#: Types that some stage uses where the table of references has them.
+OPTIONAL_TYPES = ("refpix", "integralnonlinearity", "distortion", "area")
+#: Types that exposures are held against where the table has them.
+CHECKED_TYPES = ("detectorstatus", "matable")
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,19 @@ OPTIONAL_COLUMNS = tuple(
 )
 
 
+def reference_types(exposure_type: str) -> tuple[str, ...]:
+    """List the types of references that the stages of an exposure need.
+
+    Examples
+    --------
+    >>> set(reference_types("WFI_IMAGE")) - set(reference_types("WFI_FLAT")) == {
+    ...     "flat", "epsf", "apcorr"}
+    True
+    """
+    of_images = _OF_IMAGES if exposure_type in IMAGING else ()
+    return (*_ALWAYS, *of_images, *(_OF_STARS if exposure_type in ALIGNED else ()))
+
+
 def read_reference_table(path: str | Path) -> list[ReferenceRow]:
     """Read the table of references (tab-separated); columns may stand in any order.
 
@@ -97,6 +130,44 @@ def read_reference_table(path: str | Path) -> list[ReferenceRow]:
             _check_sha256(cells.get("sha256", NONE), f"{path}, row {number}, column sha256")
             rows.append(ReferenceRow(**cells))
     return rows
+
+
+def write_reference_table(
+    path: str | Path, rows: Iterable[ReferenceRow], provenance: Mapping[str, Any]
+) -> None:
+    """Write a table of references that `read_reference_table` reads, with all columns."""
+    names = [field.name for field in fields(ReferenceRow)]
+    lines = ["\t".join(names)]
+    lines += ["\t".join(str(getattr(row, name)) for name in names) for row in rows]
+    with replacing(path, provenance) as part:
+        part.write_text("\n".join(lines) + "\n")
+
+
+def measured_row(
+    path: Path, useafter: str, version: str, pedigree: str, sha256: str
+) -> ReferenceRow:
+    """Return the row of a reference file named ``<detector>_<type>[_<element>].asdf``.
+
+    It serves exposures of its detector, a flat those of its filter, of all types and reads.
+
+    Examples
+    --------
+    >>> row = measured_row(Path("/x/wfi01_flat_f158.asdf"), "2028-07-01", "1", "GROUND", "0" * 64)
+    >>> row.reftype, row.detector, row.optical_element
+    ('flat', 'WFI01', 'F158')
+    """
+    detector, reftype, *element = path.stem.split("_")
+    return ReferenceRow(
+        reftype=reftype,
+        detector=detector.upper(),
+        optical_element=element[0].upper() if element else ANY,
+        ma_table_number=ANY,
+        useafter=useafter,
+        file=str(path),
+        version=version,
+        pedigree=pedigree,
+        sha256=sha256,
+    )
 
 
 def _check_date(text: str, where: str) -> None:
@@ -149,7 +220,7 @@ def select(
     for reftype in (*reftypes, *optional):
         serving = [row for row in rows if row.reftype == reftype and row.serves(detector, exposure)]
         if serving:
-            chosen[reftype] = max(serving, key=lambda row: datetime.fromisoformat(row.useafter))
+            chosen[reftype] = max(serving, key=_rank)
         elif reftype in reftypes:
             raise DataError(
                 f"no {reftype} reference for {detector}, {exposure.optical_element}, "
@@ -158,6 +229,12 @@ def select(
                 "references"
             )
     return chosen
+
+
+def _rank(row: ReferenceRow) -> tuple[datetime, int]:
+    """Order rows that serve: by useafter, then by how many keys are not ANY."""
+    keys = (row.detector, row.optical_element, row.ma_table_number, row.exposure_type)
+    return datetime.fromisoformat(row.useafter), sum(key != ANY for key in keys)
 
 
 def context_of(rows: Iterable[ReferenceRow]) -> str:

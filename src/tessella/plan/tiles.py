@@ -69,7 +69,7 @@ def plan_tiles(
     Parameters
     ----------
     exposures : list of PlannedExposure
-        With the attitude of their detectors.
+        With the attitude of their detectors; without any there are no tiles.
     window : Window
         The part of the detectors that is read.
     cutout_pixels : int, optional
@@ -81,6 +81,8 @@ def plan_tiles(
     DataError
         If the exposures lie so far apart that one square cannot hold any of them.
     """
+    if not exposures:
+        return []
     outlines = _outlines(exposures, window)
     lattices = _cells(outlines) if cutout_pixels is None else [_cutout(outlines, cutout_pixels)]
     elements = {exposure.name: exposure.optical_element for exposure in exposures}

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
+from scipy.ndimage import convolve1d
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,3 +97,43 @@ class EffectivePsf:
         outside = (np.abs(dy) > self.half_size)[:, None] | (np.abs(dx) > self.half_size)
         along_x, along_y = self._spline(dy, dx, dy=1), self._spline(dy, dx, dx=1)
         return np.where(outside, 0.0, along_x), np.where(outside, 0.0, along_y)
+
+
+def share_of_pixels(stamp: np.ndarray, oversample: int) -> np.ndarray:
+    """Return what a pixel shows, of a stamp that may say how light falls on points.
+
+    Stamps whose samples are points sum to 1, those that hold the pixel to ``oversample**2``; the
+    sum tells which it is. A pixel is as wide as `oversample` samples; where they are even in
+    number, it ends in the middle of the outer two.
+
+    Parameters
+    ----------
+    stamp : ndarray of shape (n, n)
+    oversample : int
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+
+    Raises
+    ------
+    ValueError
+        If the sum is not a positive number.
+
+    Examples
+    --------
+    >>> point = np.zeros((9, 9))
+    >>> point[4, 4] = 1
+    >>> share_of_pixels(point, 4)[4].tolist()
+    [0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
+    """
+    total = float(np.sum(stamp))
+    if not 0 < total < np.inf:
+        raise ValueError(f"effective PSF: the stamp sums to {total}, not to a positive number")
+    if total >= oversample**2 / 2:
+        return stamp
+    pixel = np.ones(oversample + 1 - oversample % 2)
+    if oversample % 2 == 0:
+        pixel[[0, -1]] = 0.5
+    along = convolve1d(stamp, pixel, axis=0, mode="constant")
+    return np.asarray(convolve1d(along, pixel, axis=1, mode="constant"))

@@ -17,6 +17,7 @@ from tessella.detector.reference_noise import Coefficients, correlated_noise, ma
 from tessella.detector.reference_series import border_pixels, dark_spectra
 from tessella.detector.state import DetectorMaps, DetectorState
 from tessella.instrument.optical_elements import ab_zero_point
+from tessella.instrument.siaf import DETECTORS
 from tessella.models import BORDER, CHANNEL_WIDTH
 from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.randomness import generator
@@ -32,7 +33,6 @@ _DARK_ERROR = 0.002
 # ASSUME: some hundred darks, and steps of light over the whole range; their order matters.
 _DARK_DECAY_ERROR = 0.02
 _CONVERTER_ERROR = 0.01
-_DETECTORS = tuple(f"WFI{number:02d}" for number in range(1, 19))
 #: Saturation is declared this much below where pixels stop counting.
 _SATURATION_MARGIN = 0.99
 
@@ -157,7 +157,7 @@ def dark_decay_rows(state: DetectorState) -> dict[str, dict[str, float]]:
     The state has one for all detectors; each is measured on its own.
     """
     rows = {}
-    for detector in _DETECTORS:
+    for detector in DETECTORS:
         rng = generator("measured dark decay", state.measurement_seed, detector)
         amplitude, time_constant = 1 + _DARK_DECAY_ERROR * rng.standard_normal(2)
         rows[detector] = {

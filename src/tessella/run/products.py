@@ -9,10 +9,14 @@ _TILE = re.compile(r"(?:^|_|/)(\d{3}[pm]\d\dx\d\dy\d\d)(?=_|\.)")
 #: How names start and end, and what such a product is called; the first that fits counts.
 _KINDS = (
     ("simulation/", "_readouts.h5", "simulated exposure"),
+    ("simulation/", "_persistence.asdf", "state of simulated traps"),
     ("simulation/", ".ecsv", "truth table"),
     ("references/reference_stars", ".ecsv", "table of reference stars"),
     ("references/selections/", ".json", "choice of references"),
     ("references/", ".asdf", "reference"),
+    ("measured/", ".asdf", "measured reference"),
+    ("measured/", ".png", "picture of references"),
+    ("library.tsv", "", "table of references"),
     ("level0/", ".l0", "packet file"),
     ("level0/", ".l0.json", "description of packets"),
     ("level0/", "_ledger.json", "packet ledger"),
@@ -22,6 +26,7 @@ _KINDS = (
     ("level2/", "_verdict.json", "verdict"),
     ("level2/", "_stars.ecsv", "table of stars"),
     ("level2/", "_wcs.asdf", "alignment"),
+    ("level2/", "_persistence.asdf", "state of traps"),
     ("level3/", "_coadd.asdf", "coadd"),
     ("level4/", "_segm.asdf", "segmentation map"),
     ("level4/", "_measurements.parquet", "table of a band"),

@@ -1,6 +1,7 @@
 """The references of one detector in one state, made and written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import numpy as np
 from galsim import GSObject
 
+from tessella.astrometry.gwcs_model import distortion_model
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
 from tessella.detector.state import DetectorState, draw_maps
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import filters
 from tessella.io.references import (
+    ReferenceHeader,
     write_converter,
     write_dark_decay,
     write_effective_psf,
@@ -20,6 +23,7 @@ from tessella.io.references import (
     write_maps,
     write_noise_weights,
     write_photometry,
+    write_reference,
 )
 from tessella.models import Window
 from tessella.psf.encircled import encircled_energy
@@ -33,8 +37,17 @@ from tessella.references.make import (
     measure_noise_weights,
     photometry_row,
 )
+from tessella.references.published import (
+    detector_status,
+    multiaccum_tables,
+    nominal_area,
+    pixel_areas,
+)
+from tessella.references.skycells import skycell_tables
+from tessella.sky.tessellation import CELL_BORDER, CELL_SIZE, PIXEL_SCALE_ARCSEC
 
 _OVERSAMPLE = 4
+_TRANSFORM = "coordinate_distortion_transform"
 #: Radii at which encircled energies are tabulated [arcsec].
 _RADII_ARCSEC = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4, 3.2])
 
@@ -74,54 +87,139 @@ def write_references(
     DataError
         If a path asks for a type that cannot be made.
     """
-    maps = draw_maps(state, detector, window)
-    measured = measure_maps(state, maps, detector)
     description = f"made by tessella from the detector state '{state_name}'"
-    about = (detector, useafter, description, provenance)
-    center = _center(window)
-    optics = partial(_optics, state, detector, center)
-    kernel = np.array(state.ipc_kernel)
+    header = ReferenceHeader(detector, useafter, description, provenance)
     elements = {path.stem.split("_")[2].upper() for path in paths if path.stem.count("_") == 2}
+    writers = {
+        **_map_writers(state, detector, window, header),
+        **_table_writers(state, detector, header),
+        **_optics_writers(state, detector, window, header, pixfrac, sorted(elements)),
+        **_published_writers(state, detector, window, header),
+    }
     for path in paths:
         reftype, _, element = path.stem.partition("_")[2].upper().partition("_")
-        reftype = reftype.lower()
-        if reftype in measured:
-            write_maps(path, reftype, measured[reftype], window, *about)
-        elif reftype == "flat":
-            flat = measure_flat(state, maps, detector, element)
-            write_maps(path, reftype, flat, window, *about, optical_element=element)
-        elif reftype == "inverselinearity":
-            inverse = measure_inverse_linearity(state, maps, detector)
-            write_maps(path, reftype, inverse, window, *about)
-        elif reftype == "darkdecaysignal":
-            write_dark_decay(path, dark_decay_rows(state), *about)
-        elif reftype == "integralnonlinearity":
-            table = measure_converter(state, detector)
-            write_converter(path, table["value"], table["correction"], *about)
-        elif reftype == "refpix":
-            whole = draw_maps(state, detector, Window())
-            write_noise_weights(path, measure_noise_weights(state, whole, detector), *about)
-        elif reftype == "photom":
-            rows = {name: photometry_row(state, detector, name) for name in filters()}
-            write_photometry(path, rows, *about)
-        elif reftype == "apcorr":
-            pixel = np.sqrt(nominal_pixel_area_arcsec2(detector))
-            within = partial(encircled_energy, detector_pixel_arcsec=pixel)
-            energies = {
-                name: within(optics(name), kernel, _RADII_ARCSEC, pixfrac)
-                for name in sorted(elements)
-            }
-            write_encircled_energy(path, _RADII_ARCSEC, energies, *about)
-        elif reftype == "epsf":
-            centred = centred_as_catalogs_are(optics(element), pixfrac)
-            stamp = effective_psf(centred, kernel, _OVERSAMPLE)
-            write_effective_psf(
-                path, stamp, _OVERSAMPLE, center, state.jitter_mas, detector, element, *about[1:]
-            )
-        else:
+        if reftype.lower() not in writers:
             raise DataError(
-                f"{path}: references of type {reftype!r} cannot be made; list a file of your own"
+                f"{path}: references of type {reftype.lower()!r} cannot be made; list a file of "
+                "your own"
             )
+        writers[reftype.lower()](path, element)
+
+
+#: Writes a file of one type for one optical element.
+_Writer = Callable[[Path, str], None]
+
+
+def _map_writers(
+    state: DetectorState, detector: str, window: Window, header: ReferenceHeader
+) -> dict[str, _Writer]:
+    maps = draw_maps(state, detector, window)
+    measured = measure_maps(state, maps, detector)
+
+    def write(reftype: str, path: Path, element: str) -> None:
+        write_maps(path, reftype, measured[reftype], window, header)
+
+    def flat(path: Path, element: str) -> None:
+        arrays = measure_flat(state, maps, detector, element)
+        write_maps(path, "flat", arrays, window, header, optical_element=element)
+
+    def inverse(path: Path, element: str) -> None:
+        arrays = measure_inverse_linearity(state, maps, detector)
+        write_maps(path, "inverselinearity", arrays, window, header)
+
+    return {
+        **{reftype: partial(write, reftype) for reftype in measured},
+        "flat": flat,
+        "inverselinearity": inverse,
+    }
+
+
+def _table_writers(
+    state: DetectorState, detector: str, header: ReferenceHeader
+) -> dict[str, _Writer]:
+    def dark_decay(path: Path, element: str) -> None:
+        write_dark_decay(path, dark_decay_rows(state), header)
+
+    def converter(path: Path, element: str) -> None:
+        write_converter(path, **measure_converter(state, detector), header=header)
+
+    def noise_weights(path: Path, element: str) -> None:
+        whole = draw_maps(state, detector, Window())
+        write_noise_weights(path, measure_noise_weights(state, whole, detector), header)
+
+    def photometry(path: Path, element: str) -> None:
+        rows = {name: photometry_row(state, detector, name) for name in filters()}
+        write_photometry(path, rows, header)
+
+    return {
+        "darkdecaysignal": dark_decay,
+        "integralnonlinearity": converter,
+        "refpix": noise_weights,
+        "photom": photometry,
+    }
+
+
+def _optics_writers(
+    state: DetectorState,
+    detector: str,
+    window: Window,
+    header: ReferenceHeader,
+    pixfrac: float,
+    elements: Sequence[str],
+) -> dict[str, _Writer]:
+    center, kernel = _center(window), np.array(state.ipc_kernel)
+    optics = partial(_optics, state, detector, center)
+
+    def energies(path: Path, element: str) -> None:
+        pixel = np.sqrt(nominal_pixel_area_arcsec2(detector))
+        within = partial(encircled_energy, detector_pixel_arcsec=pixel)
+        fractions = {
+            name: within(optics(name), kernel, _RADII_ARCSEC, pixfrac) for name in elements
+        }
+        write_encircled_energy(path, _RADII_ARCSEC, fractions, header)
+
+    def psf(path: Path, element: str) -> None:
+        centred = centred_as_catalogs_are(optics(element), pixfrac)
+        stamp = effective_psf(centred, kernel, _OVERSAMPLE)
+        write_effective_psf(path, stamp, _OVERSAMPLE, center, state.jitter_mas, header, element)
+
+    return {"apcorr": energies, "epsf": psf}
+
+
+def _published_writers(
+    state: DetectorState, detector: str, window: Window, header: ReferenceHeader
+) -> dict[str, _Writer]:
+    def writer(reftype: str, content: Callable[[], Mapping[str, Any]]) -> dict[str, _Writer]:
+        def write(path: Path, element: str) -> None:
+            write_reference(path, reftype, content(), header, element)
+
+        return {reftype: write}
+
+    def area(path: Path, element: str) -> None:
+        arrays, nominal = pixel_areas(detector, window), {"photometry": nominal_area(detector)}
+        write_maps(path, "area", arrays, window, header, element, nominal)
+
+    def skycells(path: Path, element: str) -> None:
+        meta = {
+            "nxy_skycell": CELL_SIZE,
+            "skycell_border_pixels": CELL_BORDER,
+            "pixel_scale": PIXEL_SCALE_ARCSEC,
+        }
+        ground = replace(header, pedigree="GROUND")
+        write_reference(path, "skycells", skycell_tables(), ground, meta=meta)
+
+    kernel = np.array(state.ipc_kernel, np.float32)
+    return {
+        "area": area,
+        "skycells": skycells,
+        **writer("ipc", lambda: {"data": kernel}),
+        **writer("distortion", lambda: {_TRANSFORM: distortion_model(detector)}),
+        **writer("detectorstatus", lambda: {"status_info": detector_status()}),
+        **writer(
+            "matable",
+            lambda: {"guide_window_tables": {}, "science_tables": multiaccum_tables()},
+        ),
+    }
 
 
 def _center(window: Window) -> tuple[float, float]:

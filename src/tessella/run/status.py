@@ -144,7 +144,11 @@ def places(folder: str | Path) -> list[Line]:
         "coadds": "level3/*_coadd.asdf",
         "colour picture": "quality/*.png",
         "report": "quality/report.html",
+        "maps of references": "measured/*_maps.png",
+        "table of references": "library.tsv",
     }
+    if not any(Path(folder).glob(wanted["report"])):
+        wanted["calibrated exposures"] = "level2/*_cal.asdf"
     lines = []
     for what, pattern in wanted.items():
         files = sorted(Path(folder).glob(pattern))

@@ -13,6 +13,7 @@ from tessella.detector.integral_nonlinearity import (
 )
 from tessella.detector.ipc import couple_pixels
 from tessella.detector.linearity import apply_nonlinearity
+from tessella.detector.persistence_state import PersistenceState, persistence_electrons
 from tessella.detector.readout import (
     AMP33_CHANNEL,
     Accumulator,
@@ -23,14 +24,15 @@ from tessella.detector.readout import (
 )
 from tessella.detector.reference_noise import correlated_noise
 from tessella.detector.saturation import clip_at_saturation
+from tessella.detector.snowballs import draw_snowballs
 from tessella.detector.state import DetectorMaps, DetectorState, is_reference
+from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.instrument.read_patterns import ReadPattern
 from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, Readout
 from tessella.randomness import generator
+from tessella.simulate.earlier import add_light
 
 _ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
-# ASSUME: a well holds half again the charge at which its counts saturate; beyond, light is lost.
-_WELL_OVER_SATURATION = 1.5
 
 
 def expose(
@@ -43,16 +45,18 @@ def expose(
     seed: int,
     encoding_offset: int,
     with_cosmic_rays: bool = True,
+    earlier: PersistenceState | None = None,
+    start_mjd: float = np.nan,
 ) -> Readout:
     """Read a detector while light falls on it.
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
-    photons and dark current arrive as Poisson numbers and cosmic rays pass; a read shows the
-    charge so far through capacitance, gain, nonlinearity and saturation, with what the
-    electronics add: the drift of its channel, noise of its own and noise that neighbours in read
-    time share, the dark decay. The converter, not quite straight, rounds it down. On board the
-    reads of a resultant are averaged, rounded down, and sent as differences from the reference
-    read.
+    photons, dark current and what earlier exposures left arrive as Poisson numbers, and cosmic
+    rays and snowballs hit; a read shows the charge so far through capacitance, gain, nonlinearity
+    and saturation, with what the electronics add: the drift of its channel, noise of its own and
+    noise that neighbours in read time share, the dark decay, the transient of WFI18. The
+    converter, not quite straight, rounds it down. On board the reads of a resultant are averaged,
+    rounded down, and sent as differences from the reference read.
 
     Parameters
     ----------
@@ -76,21 +80,32 @@ def expose(
         Added to the differences on board [DN].
     with_cosmic_rays : bool
         False leaves them out.
+    earlier : PersistenceState, optional
+        What earlier exposures left; needed where `state` has persistence.
+    start_mjd : float
+        Start of the exposure; needed where `state` has persistence.
 
     Returns
     -------
     Readout
+        With what this exposure and earlier ones leave, where `state` has persistence.
 
     Raises
     ------
     ValueError
-        If `rate` does not fit the window, or is negative or not finite somewhere.
+        If `rate` does not fit the window, or is negative or not finite somewhere; if it is not
+        said what earlier exposures left, or they end after the start.
 
     Examples
     --------
     >>> # readout = expose(rate, maps, state, read_patterns()[3], "WFI01", key, 1, 4000)
     """
     _check(rate, maps)
+    if (earlier is None) == (state.persistence_ratio > 0):
+        raise ValueError(
+            f"earlier is {'not given' if earlier is None else 'given'}, but persistence_ratio is "
+            f"{state.persistence_ratio}; give what earlier exposures left where it is above 0"
+        )
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
     light = np.zeros(maps.window.shape)
     light[_ACTIVE] = rate
@@ -118,6 +133,14 @@ def expose(
         if with_cosmic_rays:
             rng = generator("cosmic rays", *numbers, read)
             charge[_ACTIVE] += draw_cosmic_rays(rate.shape, pattern.frame_time, rng)
+        if state.snowballs_per_cm2_s:
+            rng = generator("snowballs", *numbers, read)
+            flux = state.snowballs_per_cm2_s
+            charge[_ACTIVE] += draw_snowballs(rate.shape, pattern.frame_time, flux, rng)
+        if earlier is not None:
+            edges = start_mjd + np.array([read - 1, read]) * pattern.frame_time / 86400
+            leaking = state.persistence_ratio * persistence_electrons(earlier, *edges)
+            charge[_ACTIVE] += generator("persistence", *numbers, read).poisson(leaking)
         image, image33 = read_out(read)
         memory.add(image)
         memory33.add(image33)
@@ -132,6 +155,7 @@ def expose(
         reference_read=reference[0].astype(np.uint16),
         reference_amp33=reference[1].astype(np.uint16),
         encoding_offset=encoding_offset,
+        left=None if earlier is None else add_light(earlier, rate, maps, pattern, start_mjd),
     )
 
 
@@ -157,7 +181,7 @@ def _electronics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what one read adds to a window (ny, nx) and to the reference output (ny, 128) [DN].
 
-    1/f noise, and on the pixels that see light the dark decay.
+    1/f noise, and on the pixels that see light the dark decay and the transient of WFI18.
     """
     rng = generator("correlated noise", *numbers, read)
     added, added33 = correlated_noise(maps.window, state.correlated_noise_dn, 0.0, rng)
@@ -168,6 +192,9 @@ def _electronics(
         added += dark_decay_of_read(
             read, state.dark_decay_dn, state.dark_decay_s, detector, maps.window, frame_time
         )
+    if any(state.wfi18_transient_dn):
+        transient = Transient(state.wfi18_transient_dn, state.wfi18_transient_s)
+        added += transient_of_read(read, transient, detector, maps.window, frame_time)
     return added, added33 + own33
 
 
@@ -184,7 +211,7 @@ def _read(
     noise = rng.standard_normal(charge.shape, np.float32)
     noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
     shown = np.zeros_like(charge)
-    held = np.minimum(charge, _WELL_OVER_SATURATION * maps.saturation * maps.gain)
+    held = np.minimum(charge, maps.full_well)
     # Reference pixels hold no charge and are not coupled to those that do.
     shown[_ACTIVE] = couple_pixels(held[_ACTIVE], np.array(state.ipc_kernel))
     counts = apply_nonlinearity(maps.pedestal + shown / maps.gain, maps.nonlinearity)

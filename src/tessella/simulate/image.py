@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import galsim
 import numpy as np
 
-from tessella.instrument.optical_elements import ab_zero_point, filters
+from tessella.instrument.optical_elements import DISPERSERS, ab_zero_point, filters
 from tessella.models import Window
 from tessella.psf.effective import EffectivePsf
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, effective_psf, optical_psf
@@ -92,7 +92,7 @@ def sky_rate(
     Parameters
     ----------
     optical_element : str
-        RAD name of a filter.
+        RAD name of a filter or disperser; all other elements let no light through.
     zodiacal_factor : float
         Zodiacal light over its minimum.
     pixel_area_ratio : float or ndarray of shape (ny, nx)
@@ -103,8 +103,13 @@ def sky_rate(
     >>> round(sky_rate("F158", 1.5), 3)
     0.414
     """
-    entry = filters()[optical_element]
-    return (zodiacal_factor * entry.zodiacal_rate + entry.thermal_rate) * pixel_area_ratio
+    if optical_element in filters():
+        entry = filters()[optical_element]
+        rate = zodiacal_factor * entry.zodiacal_rate + entry.thermal_rate
+    else:
+        # ASSUME: no light of the telescope: a disperser keeps out what lies beyond 2 um.
+        rate = zodiacal_factor * DISPERSERS.get(optical_element, 0.0)
+    return rate * pixel_area_ratio
 
 
 def rate_image(

@@ -1,14 +1,16 @@
-"""One detector of one exposure of a known sky: geometry, light and readout put together."""
+"""One detector of one exposure: geometry, light of a sky or a lamp, and readout put together."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.time import Time
 
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_pixel_area
 from tessella.astrometry.wcs import detector_to_sky, sky_to_detector
+from tessella.detector.persistence_state import PersistenceState
 from tessella.detector.state import DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
-from tessella.models import Attitude, ExposureHeader, Readout, Window
+from tessella.models import DARK_TYPES, Attitude, ExposureHeader, Readout, Window
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
 from tessella.simulate.exposure import expose
 from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
@@ -41,6 +43,7 @@ def observe(
     window: Window,
     state: DetectorState,
     conditions: Conditions,
+    earlier: PersistenceState | None = None,
 ) -> Readout:
     """Observe a sky with one detector.
 
@@ -58,6 +61,8 @@ def observe(
         What the detector is like.
     conditions : Conditions
         What holds for all exposures.
+    earlier : PersistenceState, optional
+        What earlier exposures left; needed where `state` has persistence.
 
     Returns
     -------
@@ -76,11 +81,70 @@ def observe(
     light = rate_image(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
     )
+    light += _sky(element, detector, window, conditions)
+    return _expose(np.maximum(light, 0.0), header, detector, window, state, conditions, earlier)
+
+
+def expose_evenly(
+    header: ExposureHeader,
+    lamp_rate: float,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+    earlier: PersistenceState | None = None,
+) -> Readout:
+    """Expose one detector to light without sources: a lamp, spectra of the sky alone, or none.
+
+    Parameters
+    ----------
+    header : ExposureHeader
+        A flat sees the lamp, a spectral exposure the sky spread by the disperser, a dark nothing.
+    lamp_rate : float
+        Of a flat: light on every pixel [electrons / s].
+    detector, window, state, conditions, earlier
+        As in `observe`.
+
+    Returns
+    -------
+    Readout
+
+    Raises
+    ------
+    ValueError
+        If the exposure is of a type that shows sources.
+    """
+    kind = header.exposure_type
+    light = np.zeros(window.active_shape)
+    if kind == "WFI_FLAT":
+        # ASSUME: the lamp shines evenly on the detector, whatever part of the sky a pixel sees.
+        light += lamp_rate
+    elif kind == "WFI_SPECTRAL":
+        light += _sky(header.optical_element, detector, window, conditions)
+    elif kind not in DARK_TYPES:
+        raise ValueError(f"exposure type {kind} shows sources; observe it with a truth table")
+    return _expose(light, header, detector, window, state, conditions, earlier)
+
+
+def _sky(
+    optical_element: str, detector: str, window: Window, conditions: Conditions
+) -> np.ndarray | float:
     nominal = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
     area_ratio = nominal * relative_pixel_area(detector, window)
-    light += sky_rate(element, conditions.zodiacal_factor, area_ratio)
+    return sky_rate(optical_element, conditions.zodiacal_factor, area_ratio)
+
+
+def _expose(
+    light: np.ndarray,
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+    earlier: PersistenceState | None = None,
+) -> Readout:
     return expose(
-        np.maximum(light, 0.0),
+        light,
         draw_maps(state, detector, window),
         state,
         read_patterns()[header.ma_table_number],
@@ -89,6 +153,8 @@ def observe(
         conditions.seed,
         conditions.encoding_offset,
         conditions.cosmic_rays,
+        earlier,
+        float(Time(header.start_time, format="isot", scale="utc").mjd),
     )
 
 

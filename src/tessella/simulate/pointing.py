@@ -15,6 +15,7 @@ def planned_header(
     ra: float,
     dec: float,
     pa: float,
+    exposure_type: str = "WFI_IMAGE",
 ) -> ExposureHeader:
     """Return the header that the spacecraft sends: it believes that it points as planned.
 
@@ -22,6 +23,8 @@ def planned_header(
     ----------
     ra, dec, pa : float
         Direction of the instrument's centre and position angle of its ideal y axis [deg].
+    exposure_type : str
+        RAD name.
 
     Examples
     --------
@@ -36,7 +39,7 @@ def planned_header(
         optical_element=optical_element,
         ma_table_number=ma_table_number,
         start_time=start_time,
-        exposure_type="WFI_IMAGE",
+        exposure_type=exposure_type,
         ra_v1=boresight.ra_ref,
         dec_v1=boresight.dec_ref,
         pa_v3=boresight.roll_ref,
@@ -74,7 +77,9 @@ def true_attitude(
     --------
     >>> key = ExposureKey(1, 1, 1, 1, 1, 1, 1)
     >>> header = planned_header(key, "F158", 3, "2027-03-01T00:00:00", 12.0, 85.0, 0.0)
-    >>> true_attitude("WFI01", header, 0.0, 0.0, 1) == attitude_of("WFI01", 12.0, 85.0, 0.0)
+    >>> true_attitude("WFI01", header, 0.0, 0.0, 1) == attitude_of(
+    ...     "WFI01", 12.0, 85.0, 0.0, header.start_time
+    ... )
     True
     """
     rng = generator("pointing error", seed, *header.key.seed)
@@ -84,4 +89,5 @@ def true_attitude(
         header.target_ra + east / np.cos(np.radians(header.target_dec)),
         header.target_dec + north,
         header.pa_aperture + roll,
+        header.start_time,
     )

@@ -58,7 +58,11 @@ def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) 
         read_pattern=table.reads[:n_resultants],
         frame_time=table.frame_time,
         attitude=attitude_of(
-            readout.detector, header.target_ra, header.target_dec, header.pa_aperture
+            readout.detector,
+            header.target_ra,
+            header.target_dec,
+            header.pa_aperture,
+            header.start_time,
         ),
         reference_read=readout.reference_read,
         reference_amp33=readout.reference_amp33,
