@@ -37,11 +37,15 @@ check: .venv/ready
 bench-stages: .venv/ready
 	@$(BIN)/python benchmarks/bench_stages.py results/demo
 
-# What Level 1 to Level 2 costs on a whole detector; PEER names a Python that holds romancal.
+# What Level 1 to Level 2 costs on a whole detector; PEER names a Python that holds romancal, and
+# ROMANISIM a Level 1 file of a whole detector that romanisim wrote.
 RAMPS ?= results/whole_detector
 bench-level2: .venv/ready
 	@[ -e $(RAMPS)/crtruth.npy ] || $(BIN)/python benchmarks/whole_detector.py $(RAMPS)
 	@$(BIN)/python benchmarks/bench_level2.py $(RAMPS) --work $(RAMPS) $(if $(PEER),--peer $(PEER))
+	@[ -z "$(PEER)" ] || $(BIN)/python benchmarks/compare_ramps.py --peer $(PEER) --work $(RAMPS)
+	@[ -z "$(ROMANISIM)" ] || $(BIN)/python benchmarks/compare_romanisim.py $(ROMANISIM) \
+		--peer $(PEER) --work $(RAMPS)/romanisim
 
 clean:
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -19,9 +19,10 @@ from pathlib import Path
 import asdf
 import numpy as np
 from bench_level2 import (
-    OPTIONS,
+    FIGURES,
     PEER_IMAGE,
     SIZE,
+    calibrate,
     reference_maps,
     run_peer,
     write_references,
@@ -29,16 +30,15 @@ from bench_level2 import (
 
 from tessella import flags
 from tessella.io.level2 import read_image
-from tessella.models import Image, Window
-from tessella.run.calibrate import calibrate_detector
+from tessella.models import Image
 
 GAIN, READ_NOISE_DN, DARK_ELECTRONS, SATURATION_DN = 2.0, 5.0, 0.01, 55000.0
 #: A pixel counts as different beyond this many errors.
 DIFFERENT = 0.3
 
 
-def make_images(level1: Path, folder: Path, peer: str) -> Image:
-    """Calibrate by both; return our image, theirs is in the folder."""
+def make_images(level1: Path, folder: Path, peer: str) -> tuple[Image, dict]:
+    """Calibrate by both; return our image, theirs is in the folder, and what both took."""
     folder.mkdir(parents=True, exist_ok=True)
     ramp = folder / level1.name
     shutil.copyfile(level1, ramp)
@@ -49,10 +49,10 @@ def make_images(level1: Path, folder: Path, peer: str) -> Image:
         GAIN * whole, READ_NOISE_DN * whole, DARK_ELECTRONS * whole, whole, SATURATION_DN
     )
     write_references(folder, detector, maps, np.zeros((32, 65536)), decay_dn=0.0)
-    image = folder / level1.name.replace("_uncal", "_cal")
-    calibrate_detector(ramp, folder / "selection.json", image, Window(), OPTIONS)
-    run_peer(peer, folder)
-    return read_image(image)[0]
+    calibrate(folder, 1, False)  # kernels are compiled, and files in memory
+    taken = {"tessella": calibrate(folder, 1, False), "romancal": run_peer(peer, folder)}
+    image, _ = read_image(folder / level1.name.replace("_uncal", "_cal"))
+    return image, {name: {key: one[key] for key in FIGURES} for name, one in taken.items()}
 
 
 def compare(image: Image, data: np.ndarray, dq: np.ndarray) -> dict:
@@ -97,10 +97,11 @@ def main() -> None:
     parser.add_argument("--peer", required=True, help="Python that holds romancal 1.1")
     parser.add_argument("--work", type=Path, required=True, help="folder for 2 GB of files")
     args = parser.parse_args()
-    image = make_images(args.level1, args.work.resolve(), args.peer)
+    image, taken = make_images(args.level1, args.work.resolve(), args.peer)
     with asdf.open(args.work / PEER_IMAGE, memmap=False) as file:
         data, dq = (np.asarray(file["roman"][name]) for name in ("data", "dq"))
-    text = json.dumps({"file": args.level1.name, **compare(image, data, dq)}, indent=1)
+    content = {"file": args.level1.name, "taken": taken, **compare(image, data, dq)}
+    text = json.dumps(content, indent=1)
     sys.stdout.write(text + "\n")
     (Path(__file__).parent / "results" / "romanisim.json").write_text(text + "\n")
 

@@ -12,6 +12,11 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "minimal.yaml"
 #: Folder of results below the working directory.
 RUN = Path("results") / "minimal"
+#: Its stages: all but those that measure references from calibration exposures.
+STAGES = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - {
+    "measure_references",
+    "write_library",
+}
 
 
 def arguments(*more: str) -> list[str]:

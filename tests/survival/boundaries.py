@@ -153,9 +153,9 @@ def load_all(study: Study) -> None:
     replacing = atomic.replacing
 
     @contextmanager
-    def studied(path: Path, made_by: dict | None) -> Iterator[Path]:
+    def studied(path: Path, made_by: dict | None, n_threads: int = 1) -> Iterator[Path]:
         is_fork = study.at_write(path)
-        with replacing(path, made_by) as part:
+        with replacing(path, made_by, n_threads) as part:
             yield part
         if is_fork:
             os._exit(0)

@@ -26,7 +26,9 @@ stage_arguments(__doc__, [])  # says errors as stages do
 if os.environ.get("PMI_RANK", "0") != "0":
     sys.exit()
 STAGE = Path(sys.argv[0]).stem
-words = [Path(word) for word in sys.argv[1:] if word.startswith("results/") and Path(word).suffix]
+lists = [json.loads(word) if word.startswith("[") else [word] for word in sys.argv[1:]]
+named = [str(word) for words in lists for word in words]
+words = [Path(word) for word in named if word.startswith("results/") and Path(word).suffix]
 words += [word.with_name(word.name + ".json") for word in words if word.suffix == ".l0"]
 
 

@@ -9,7 +9,7 @@ import sys
 
 import finished_run
 import pytest
-from finished_run import ROOT, RUN
+from finished_run import RUN
 from survival import runs
 
 from tessella.errors import DataError
@@ -60,8 +60,7 @@ def test_every_stage_names_every_fault_and_goes_on_after_it(can_mount, minimal_r
     for work in works:
         work.mkdir()
     found = runs.study_disks(commands, minimal_run, works)
-    scripts = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
-    assert {entry["stage"] for entry in found} == scripts
+    assert {entry["stage"] for entry in found} == finished_run.STAGES
     assert all(faults >= 5 for entry in found for faults in entry["killed"].values())
     assert [fault for entry in found for fault in entry["faults"]] == []
 
@@ -81,7 +80,8 @@ def test_run_on_a_disk_that_takes_nothing_says_so_and_ends_equal_once_it_does(
     told, _ = on_a_disk(tmp_path, prepare, commands[0], mend, commands[1])
     assert fault in told
     assert "results/minimal" in told
-    assert "Traceback" not in told
+    # Snakemake's own log lies on the same disk: how it says that it cannot write that is its own.
+    assert "Traceback" not in told.partition("--- Logging error ---")[0]
     assert runs.products_of(tmp_path / "kept") == expected
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from finished_run import ROOT, RUN, arguments, changed, copy_of, flipped
+from finished_run import RUN, STAGES, arguments, changed, copy_of, flipped
 
 from tessella.errors import DataError
 from tessella.io import seals
@@ -26,7 +26,7 @@ from tessella.run.survey import survey
 ROUNDS, FLIPS_A_ROUND = 50, 20
 #: Rules that take nothing from the run.
 FIRST = {"make_truth", "make_reference_stars", "make_references"}
-RULES = sorted({path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - FIRST)
+RULES = sorted(STAGES - FIRST)
 
 
 @pytest.fixture(scope="module")
