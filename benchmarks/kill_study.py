@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from finished_run import CONFIG, RUN  # noqa: E402
+from finished_run import CONFIG, RUN, STAGES  # noqa: E402
 from survival import runs  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results/kill_study.json"
@@ -92,10 +92,15 @@ def ended(work: Path, expected: dict[str, str]) -> dict:
     }
 
 
+def jobs_of(finished: Path) -> runs.Studied:
+    """One job of each stage of the finished run."""
+    return runs.Studied(finished, RUN, runs.stage_commands(ARGUMENTS, finished, STAGES))
+
+
 def boundaries(folder: Path, finished: Path) -> dict:
     """Kill each stage before each change that it makes, on none and on older outputs."""
-    works = [shutil.copytree(finished, folder / f"copy{number}") for number in range(2)]
-    found = runs.study_boundaries(runs.stage_commands(ARGUMENTS, finished), works, "all")
+    works = [fresh(folder / f"copy{number}") for number in range(2)]
+    found = runs.study_boundaries(jobs_of(finished), works, "all")
     stages = {
         entry["stage"]: {"files": len(entry["killed"]), "kills": sum(entry["killed"].values())}
         for entry in found
@@ -133,7 +138,7 @@ def small_disk(folder: Path, expected: dict[str, str]) -> dict:
 def failing_disks(folder: Path, finished: Path) -> dict:
     """Let the writes of each stage meet full, read-only and failing disks."""
     works = [fresh(folder / f"faults{number}") for number in range(2)]
-    found = runs.study_disks(runs.stage_commands(ARGUMENTS, finished), finished, works)
+    found = runs.study_disks(jobs_of(finished), works)
     return {
         "stages": {entry["stage"]: sum(entry["killed"].values()) for entry in found},
         "faults": [fault for entry in found for fault in entry["faults"]],

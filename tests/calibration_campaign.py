@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import finished_run
 import numpy as np
 
+from tessella.config import load_state
 from tessella.detector.state import DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.io.level1 import write_ramp
@@ -30,6 +32,10 @@ from tessella.simulate.pointing import planned_header
 from tessella.telemetry.assemble import assemble_ramp
 from tessella.telemetry.decode import Received
 
+#: A campaign on a small window: folder of its results below the working directory.
+RUN = Path("results") / "campaign"
+WINDOW = Window(1792, 1792, 256, 128)
+STATE = load_state(finished_run.ROOT / "config/detectors", "simulated")
 DETECTOR, ELEMENT = "WFI01", "F158"
 START = "2028-07-01T00:00:00"
 CONDITIONS = Conditions(
@@ -88,3 +94,27 @@ def write_exposure(
     path = folder / f"{key.name}_{DETECTOR.lower()}_{element.lower()}_uncal.asdf"
     write_ramp(path, ramp, header, read_patterns()[table], {})
     return path
+
+
+def run_on_files(folder: Path, name: str, **more: object) -> Path:
+    """Run the workflow on the Level 1 files of `<name>_files`; return the folder of results."""
+    overlay = folder / f"{name}.yaml"
+    about = {"run": name, "source": "level1", "level1_folder": f"{name}_files"}
+    overlay.write_text(json.dumps({**about, "window": vars(WINDOW), **more}))
+    finished_run.make_run(folder, config=overlay)
+    return folder / "results" / name
+
+
+def make_run(folder: Path) -> None:
+    """Measure references from two darks and two flats, beside a spectrum of the sky."""
+    files, about = folder / f"{RUN.name}_files", (STATE, WINDOW)
+    for number in (0, 1):
+        write_exposure(files, number, "WFI_IM_DARK", *about, element="DARK")
+        write_exposure(files, 2 + number, "WFI_FLAT", *about, 500.0)
+    write_exposure(files, 4, "WFI_SPECTRAL", *about, table=1034, element="GRISM")
+    run_on_files(folder, RUN.name, calibration={"measure": True})
+
+
+def arguments(folder: Path) -> list[str]:
+    """Arguments of Snakemake for this run in its working directory."""
+    return finished_run.arguments(config=folder / f"{RUN.name}.yaml")

@@ -1,5 +1,6 @@
 """Small exposures that tests of all folders share."""
 
+import calibration_campaign
 import exposures
 import finished_run
 import pytest
@@ -34,4 +35,12 @@ def minimal_run(tmp_path_factory):
     """Working directory of a finished run of config/minimal.yaml; its files stay as they are."""
     folder = tmp_path_factory.mktemp("whole run")
     finished_run.make_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def campaign_run(tmp_path_factory):
+    """Working directory of a finished calibration campaign; its files stay as they are."""
+    folder = tmp_path_factory.mktemp("campaign")
+    calibration_campaign.make_run(folder)
     return folder

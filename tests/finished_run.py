@@ -12,32 +12,31 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "minimal.yaml"
 #: Folder of results below the working directory.
 RUN = Path("results") / "minimal"
-#: Its stages: all but those that measure references from calibration exposures.
-STAGES = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - {
-    "measure_references",
-    "write_library",
-}
+#: Stages of a calibration campaign alone (`calibration_campaign`), and those of this run.
+CAMPAIGN_STAGES = {"measure_references", "write_library"}
+STAGES = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - CAMPAIGN_STAGES
 
 
-def arguments(*more: str) -> list[str]:
+def arguments(*more: str, config: Path = CONFIG) -> list[str]:
     """Arguments of Snakemake for a run in the working directory, away from the clone."""
     return [
         "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--rerun-incomplete",
-        "--configfile", str(CONFIG), *more,
+        "--configfile", str(config), *more,
     ]  # fmt: skip
 
 
-def make_run(folder: Path) -> None:
+def make_run(folder: Path, config: Path = CONFIG) -> None:
     """Run the whole workflow in a folder."""
-    command = [sys.executable, "-m", "snakemake", *arguments("--directory", str(folder))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    asked = arguments("--directory", str(folder), config=config)
+    command = [sys.executable, "-m", "snakemake", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def copy_of(work: Path, folder: Path) -> Path:
+def copy_of(work: Path, folder: Path, run: Path = RUN) -> Path:
     """Copy the working directory of a run, times of change kept; return its folder of results."""
     shutil.copytree(work, folder, dirs_exist_ok=True)
-    return folder / RUN
+    return folder / run
 
 
 def product(

@@ -1,7 +1,6 @@
 """A calibration campaign on a small window: its exposures, its references, and their first use."""
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,48 +10,17 @@ import numpy as np
 import pytest
 import roman_datamodels as rdm
 
-from tessella.config import load_state
 from tessella.detector.state import draw_maps
 from tessella.io.seals import sha256
-from tessella.models import Window
 
 ROOT = Path(__file__).parents[2]
-WINDOW = Window(1792, 1792, 256, 128)
-STATE = load_state(ROOT / "config/detectors", "simulated")
 MEASURED = {"mask", "dark", "readnoise", "gain", "flat"}
-OVERLAY = f"""
-source: level1
-window: {json.dumps(vars(WINDOW))}
-"""
-
-
-def run(folder, name, *config):
-    """Run the workflow on the Level 1 files of a folder; return the folder of results."""
-    (folder / f"{name}.yaml").write_text(f"run: {name}\nlevel1_folder: {name}_files\n{OVERLAY}")
-    command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
-        "--directory", str(folder), "--cores", "2",
-        "--configfile", str(folder / f"{name}.yaml"), *(["--config", *config] if config else []),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return folder / "results" / name
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("campaign")
-
-
-@pytest.fixture(scope="module")
-def results(folder):
+def results(campaign_run):
     """Two darks, two flats and a spectrum of the sky, from which references were measured."""
-    files, about = folder / "campaign_files", (STATE, WINDOW)
-    for number in (0, 1):
-        campaign.write_exposure(files, number, "WFI_IM_DARK", *about, element="DARK")
-        campaign.write_exposure(files, 2 + number, "WFI_FLAT", *about, 500.0)
-    campaign.write_exposure(files, 4, "WFI_SPECTRAL", *about, table=1034, element="GRISM")
-    return run(folder, "campaign", "calibration={measure: true}")
+    return campaign_run / campaign.RUN
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +42,9 @@ def test_every_exposure_has_a_level_2_file(results):
     assert kinds == [*2 * ["WFI_IM_DARK"], *2 * ["WFI_FLAT"], "WFI_SPECTRAL"]
 
 
-def test_manifest_lists_all_products(folder, results):
+def test_manifest_lists_all_products(campaign_run, results):
     command = [sys.executable, "-m", "tessella", "verify", str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=campaign_run)
     assert done.returncode == 0, done.stdout
     assert "all as they were made" in done.stdout
 
@@ -105,21 +73,22 @@ def test_library_is_the_table_with_a_row_more_for_each_measured_reference(result
 
 
 def test_measured_references_are_those_of_the_detector(results):
-    true = draw_maps(STATE, "WFI01", WINDOW)
+    true = draw_maps(campaign.STATE, "WFI01", campaign.WINDOW)
     with rdm.open(results / "measured/wfi01_mask.asdf") as model:
         np.testing.assert_array_equal((np.asarray(model.dq) & 1024) != 0, true.is_dead)
     with rdm.open(results / "measured/wfi01_readnoise.asdf") as model:
         noise = np.asarray(model.data)[4:-4, 4:-4]
-        shared = STATE.correlated_noise_dn**2 + STATE.channel_noise_dn**2 + 1 / 12
+        shared = campaign.STATE.correlated_noise_dn**2 + campaign.STATE.channel_noise_dn**2 + 1 / 12
         ratio = np.median(noise**2) / np.median(true.read_noise[4:-4, 4:-4] ** 2 + shared)
         # Two darks of 3 degrees of freedom, whose median is (1 - 2 / 54)^3; see its own tests.
         assert ratio == pytest.approx((1 - 2 / 54) ** 3, abs=0.04)
 
 
-def test_measured_references_serve_later_exposures(folder, results, rows):
-    files = folder / "later_files"
-    campaign.write_exposure(files, 9, "WFI_FLAT", STATE, WINDOW, 50.0, called="WFI_WFSC")
-    later = run(folder, "later", "references={table: results/campaign/library.tsv}")
+def test_measured_references_serve_later_exposures(tmp_path, results, rows):
+    about = (campaign.STATE, campaign.WINDOW, 50.0)
+    campaign.write_exposure(tmp_path / "later_files", 9, "WFI_FLAT", *about, called="WFI_WFSC")
+    table = {"table": str(results / "library.tsv")}
+    later = campaign.run_on_files(tmp_path, "later", references=table)
     (path,) = (later / "level2").glob("*_cal.asdf")
     of_type = {row["reftype"]: row for row in rows if row["sha256"] != "-"}
     with rdm.open(path) as model:

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from finished_run import RUN
+from finished_run import RUN, copy_of
 
 TESTS = Path(__file__).parents[1]
 
@@ -98,8 +99,10 @@ def left_over(work: Path) -> list[Path]:
     return [path for path in work.rglob(".*.part")]
 
 
-def stage_commands(arguments: Sequence[str], work: Path) -> list[list[str]]:
-    """Command line of one job of each stage, of a finished run."""
+def stage_commands(
+    arguments: Sequence[str], work: Path, stages: Collection[str]
+) -> dict[str, list[str]]:
+    """Command line of one job of each of some stages, of a finished run."""
     command = snakemake("-n", "-p", "-F", *arguments)
     dry = subprocess.run(command, cwd=work, capture_output=True, text=True, check=True)
     found: dict[str, list[str]] = {}
@@ -109,49 +112,70 @@ def stage_commands(arguments: Sequence[str], work: Path) -> list[list[str]]:
             words = shlex.split(match[1])
             if "--ranks" in words:
                 words[words.index("--ranks") + 1] = "1"
-            found.setdefault(words[0], words)
-    return list(found.values())
+            found.setdefault(Path(words[0]).stem, words)
+    return {stage: words for stage, words in found.items() if stage in stages}
 
 
-def of_stages(work: Path) -> dict[str, str]:
+def of_stages(work: Path, results: Path) -> dict[str, str]:
     """Environment in which stages give what they gave in a finished run, and find the tests."""
     from tessella import environment
     from tessella.io.runs import run_of
     from tessella.io.seals import seals_of
 
-    run = run_of(work / RUN / "any")
+    run = run_of(work / results / "any")
     assert run is not None
     cpu_level = next(seals_of(run)).made_by["environment"]["cpu_level"]
     path = os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))
     return {**os.environ, **environment.variables(cpu_level), "PYTHONPATH": path}
 
 
-def study_boundaries(
-    commands: Sequence[Sequence[str]], works: Sequence[Path], how: str
-) -> list[dict]:
+@dataclass(frozen=True)
+class Studied:
+    """A finished run, and the jobs of it that are studied."""
+
+    work: Path
+    #: Folder of its results below the working directory.
+    results: Path
+    #: One command a stage.
+    commands: dict[str, list[str]]
+    #: Those whose products name the place they lie in: done first wherever the run is copied to.
+    of_place: tuple[str, ...] = ()
+
+    def of_one(self, number: int, n: int) -> str:
+        """Commands of one of n studies side by side, as JSON."""
+        return json.dumps(list(self.commands.values())[number::n])
+
+
+def study_boundaries(studied: Studied, works: Sequence[Path], how: str) -> list[dict]:
     """Kill stages at each change they make, side by side in copies of a finished run."""
     studies = []
     for number, work in enumerate(works):
-        (work / "jobs.json").write_text(json.dumps(commands[number :: len(works)]))
-        words = ["-m", "survival.boundaries", "jobs.json", str(RUN), "findings", how]
-        studies.append(start([sys.executable, *words], work, of_stages(work)))
+        copy_of(studied.work, work)
+        environment = of_stages(work, studied.results)
+        for stage in studied.of_place:
+            words = [sys.executable, *studied.commands[stage]]
+            subprocess.run(words, cwd=work, env=environment, check=True)
+        (work / "jobs.json").write_text(studied.of_one(number, len(works)))
+        words = ["-m", "survival.boundaries", "jobs.json", str(studied.results), "findings", how]
+        studies.append(start([sys.executable, *words], work, environment))
     return findings_of(studies, works)
 
 
-def study_disks(
-    commands: Sequence[Sequence[str]], finished: Path, works: Sequence[Path]
-) -> list[dict]:
+def study_disks(studied: Studied, works: Sequence[Path]) -> list[dict]:
     """Let stages write to disks that fail, on small file systems of their own."""
-    copy = shlex.join(["cp", "-a", str(finished / "results"), "."])
+    copy = shlex.join(["cp", "-a", *map(str, studied.work.iterdir()), "."])
+    again = [shlex.join([sys.executable, *studied.commands[name]]) for name in studied.of_place]
     studies = []
     for number, work in enumerate(works):
-        (work / "jobs.json").write_text(json.dumps(commands[number :: len(works)]))
+        (work / "jobs.json").write_text(studied.of_one(number, len(works)))
         (work / "disk").mkdir()
-        words = ["-m", "survival.disks", work / "jobs.json", RUN, work / "findings"]
+        words = ["-m", "survival.disks", work / "jobs.json", studied.results, work / "findings"]
         study = shlex.join([sys.executable, *map(str, words)])
         disk = shlex.quote(f"{work}/disk")
-        script = f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}; {copy}; {study}"
-        studies.append(start(in_namespace(script), work, of_stages(finished)))
+        mount = f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}"
+        script = "; ".join((mount, copy, *again, study))
+        environment = of_stages(studied.work, studied.results)
+        studies.append(start(in_namespace(script), work, environment))
     return findings_of(studies, works)
 
 

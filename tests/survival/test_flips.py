@@ -10,8 +10,9 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
+import calibration_campaign as campaign
 import pytest
-from finished_run import RUN, STAGES, arguments, changed, copy_of, flipped
+from finished_run import CAMPAIGN_STAGES, RUN, STAGES, arguments, changed, copy_of, flipped
 
 from tessella.errors import DataError
 from tessella.io import seals
@@ -198,13 +199,13 @@ def test_files_of_another_run_are_found_with_and_without_their_seals(results, tm
         assert named(results) == dict.fromkeys(names, "foreign")
 
 
-@pytest.fixture(scope="module")
-def commands(work):
+def jobs_of(work, asked):
     """Return for each rule its first job: inputs and command line, as Snakemake runs it."""
-    asked = [*arguments("--directory", str(work)), "--forceall", "--dry-run", "--printshellcmds"]
+    asked = [*asked, "--directory", str(work), "--forceall", "--dry-run", "--printshellcmds"]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *asked], capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-m", "snakemake", *asked],
+        capture_output=True, text=True, check=True, cwd=work,
+    )  # fmt: skip
     found = {}
     for block in re.split(r"^rule ", done.stdout + done.stderr, flags=re.MULTILINE)[1:]:
         inputs = re.search(r"^    input: (.*)$", block, flags=re.MULTILINE)
@@ -215,11 +216,30 @@ def commands(work):
     return found
 
 
+@pytest.fixture(scope="module")
+def commands(work):
+    return jobs_of(work, arguments())
+
+
+@pytest.fixture(scope="module")
+def campaign_work(campaign_run, tmp_path_factory):
+    """Working directory of a campaign that tests may damage if they mend it."""
+    folder = tmp_path_factory.mktemp("damaged campaign")
+    copy_of(campaign_run, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def campaign_commands(campaign_work):
+    return jobs_of(campaign_work, campaign.arguments(campaign_work))
+
+
 def inputs_of(results, rule, inputs):
     """Return the products that a job reads: each input of the rule, and what those refer to."""
     run = run_of(results / RUN_FILE)
     sealed = {*run.sealed()}
-    given = [name for path in inputs if (name := path.removeprefix(f"{RUN}/")) in sealed]
+    names = (path.partition(f"results/{run.folder.name}/")[2] for path in inputs)
+    given = [name for name in names if name in sealed]
     if rule == "write_manifest":
         # It reads the report and the seals of all else.
         return [name for name in given if name.endswith("report.html")]
@@ -233,9 +253,9 @@ def inputs_of(results, rule, inputs):
     return sorted({name for names in alike.values() for name in (names[0], names[-1])})
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_stage_refuses_each_damaged_input_in_one_line(results, commands, rule, monkeypatch):
-    inputs, (script, *words) = commands[rule]
+def refuses_each_damaged_input(results, job, monkeypatch):
+    inputs, (script, *words) = job
+    rule = Path(script).stem
     spec = importlib.util.spec_from_file_location(rule, script)
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)
@@ -251,6 +271,19 @@ def test_stage_refuses_each_damaged_input_in_one_line(results, commands, rule, m
                 stage.main(words)
             assert (found.value.name, found.value.kind) == (name, "damaged")
             assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_stage_refuses_each_damaged_input_in_one_line(results, commands, rule, monkeypatch):
+    refuses_each_damaged_input(results, commands[rule], monkeypatch)
+
+
+@pytest.mark.parametrize("rule", sorted(CAMPAIGN_STAGES))
+def test_stage_of_a_campaign_refuses_each_damaged_input_in_one_line(
+    campaign_work, campaign_commands, rule, monkeypatch
+):
+    monkeypatch.setattr(seals, "_seen", {})
+    refuses_each_damaged_input(campaign_work / campaign.RUN, campaign_commands[rule], monkeypatch)
 
 
 def test_refusal_ends_a_stage_with_code_1_and_one_line(results, commands):

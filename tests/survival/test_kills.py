@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import finished_run
 import pytest
 from finished_run import ROOT, RUN
 from survival import runs, stages
@@ -26,13 +25,9 @@ def end_well(arguments, expected, tmp_path):
     return end
 
 
-def test_every_change_that_a_stage_makes(minimal_run, tmp_path):
-    works = [tmp_path / "one", tmp_path / "two"]
-    for work in works:
-        finished_run.copy_of(minimal_run, work)
-    commands = runs.stage_commands(finished_run.arguments(), minimal_run)
-    found = runs.study_boundaries(commands, works, "few")
-    assert {entry["stage"] for entry in found} == finished_run.STAGES
+def test_every_change_that_a_stage_makes(studied, tmp_path):
+    found = runs.study_boundaries(studied, [tmp_path / "one", tmp_path / "two"], "few")
+    assert {entry["stage"] for entry in found} == studied.commands.keys()
     assert all(kills >= 5 for entry in found for kills in entry["killed"].values())
     assert [fault for entry in found for fault in entry["faults"]] == []
 
