@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tessella import flags
 from tessella.half_precision import to_half
 from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.exposure_meta import SOFTWARE, read_attitude, update, wcsinfo
 from tessella.io.rad import datamodels as rdm
+from tessella.median import median
 from tessella.models import BORDER, Border, Image, Window
 
 #: Beside what RAD asks for: see docs/level2.md.
@@ -113,16 +115,13 @@ _CAL_STEPS = (
 
 
 def _statistics(image: Image) -> dict[str, float]:
-    good = np.isfinite(image.data) & ((image.dq & 1) == 0)
-    values = image.data[good] if good.any() else np.array([np.nan])
-    median = float(np.median(values, overwrite_input=True))
-    values -= median
-    np.abs(values, out=values)
+    good = (image.dq & flags.DO_NOT_USE) == 0
+    middle = median(image.data, good)
     return {
         "zodiacal_light": np.nan,
-        "image_median": median,
-        "image_rms": float(np.median(values, overwrite_input=True)),
-        "good_pixel_fraction": float(good.mean()),
+        "image_median": middle,
+        "image_rms": median(image.data, good, middle),
+        "good_pixel_fraction": float((good & np.isfinite(image.data)).mean()),
     }
 
 
