@@ -42,7 +42,7 @@ bench-stages: .venv/ready
 RAMPS ?= results/whole_detector
 bench-level2: .venv/ready
 	@[ -e $(RAMPS)/crtruth.npy ] || $(BIN)/python benchmarks/whole_detector.py $(RAMPS)
-	@$(BIN)/python benchmarks/bench_level2.py $(RAMPS) --work $(RAMPS) $(if $(PEER),--peer $(PEER))
+	@$(BIN)/python benchmarks/bench_level2.py $(RAMPS) --work $(RAMPS) --repeat 5 $(if $(PEER),--peer $(PEER))
 	@[ -z "$(PEER)" ] || $(BIN)/python benchmarks/compare_ramps.py --peer $(PEER) --work $(RAMPS)
 	@[ -z "$(ROMANISIM)" ] || $(BIN)/python benchmarks/compare_romanisim.py $(ROMANISIM) \
 		--peer $(PEER) --work $(RAMPS)/romanisim

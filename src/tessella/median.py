@@ -59,7 +59,7 @@ def median(values: np.ndarray, good: np.ndarray, center: float = np.nan) -> floa
     flat, chosen = np.ascontiguousarray(values, np.float32).ravel(), np.ravel(good)
     place = np.float32(center)
     firsts = np.zeros(_N_DIGITS, np.int64)
-    _count(flat, chosen, place, -1, firsts)
+    _count(flat, chosen, place, np.int64(-1), firsts)
     n, ends = int(firsts.sum()), np.cumsum(firsts)
     if n == 0:
         return float("nan")
@@ -69,7 +69,7 @@ def median(values: np.ndarray, good: np.ndarray, center: float = np.nan) -> floa
         high = int(np.searchsorted(ends, rank, side="right"))
         if high not in seconds:
             seconds[high] = np.zeros(_N_DIGITS, np.int64)
-            _count(flat, chosen, place, high, seconds[high])
+            _count(flat, chosen, place, np.int64(high), seconds[high])
         before = int(ends[high] - firsts[high])
         low = int(np.searchsorted(np.cumsum(seconds[high]), rank - before, side="right"))
         key = high << 16 | low
