@@ -16,6 +16,7 @@ from tessella.io.level1 import read_ramp
 from tessella.io.reference_plots import plot_maps
 from tessella.io.references import ReferenceHeader, read_references, write_maps
 from tessella.models import BORDER, DARK_TYPES, Image, Ramp, Reference, Window, rows_of
+from tessella.quality.colour import binned
 from tessella.recipe import LEVEL2_STEPS, Step, level2_references, optional_references
 from tessella.references.measure import (
     dark_reference,
@@ -129,7 +130,8 @@ def measure_references(
         "noise of a read [DN]": darks.noise,
         "gain [e/DN]": transfer.gain[_ACTIVE],
         "response": next(iter(flats.values())).values,
-        "bad pixels": (made["mask"]["dq"][_ACTIVE] != 0).astype(float),
+        # Single pixels would not be seen.
+        "bad in 16 x 16 pixels [%]": binned(100.0 * (made["mask"]["dq"][_ACTIVE] != 0), 16),
     }
     plot_maps(picture, header.provenance, header.detector, shown)
 
