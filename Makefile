@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo resume test test-slurm check bench-stages bench-level2 clean
+.PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -46,6 +46,16 @@ bench-level2: .venv/ready
 	@[ -z "$(PEER)" ] || $(BIN)/python benchmarks/compare_ramps.py --peer $(PEER) --work $(RAMPS)
 	@[ -z "$(ROMANISIM)" ] || $(BIN)/python benchmarks/compare_romanisim.py $(ROMANISIM) \
 		--peer $(PEER) --work $(RAMPS)/romanisim
+
+# What eight whole detectors cost from Level 2 to a cell of Level 3; PEER as above, SWarp if there is one.
+CELL ?= results/bench_level3
+bench-level3: .venv/ready
+	@$(BIN)/python benchmarks/bench_level3.py $(CELL) $(if $(PEER),--peer $(PEER))
+
+# What the cells of footprints cost to find, and how often patches read an image; POINTINGS names a FITS
+# table of a survey's pointings (ra, dec, pa).
+bench-tessellation: .venv/ready
+	@$(BIN)/python benchmarks/bench_tessellation.py $(POINTINGS)
 
 clean:
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

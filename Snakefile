@@ -15,7 +15,8 @@ configfile: f"{workflow.basedir}/config/default.yaml"
 from tessella import environment, errors
 from tessella.config import load, section
 from tessella.io.runs import start_run
-from tessella.plan.build import check_inputs, find_file, load_plan
+from tessella.plan.build import find_file, load_plan
+from tessella.plan.checks import check_inputs
 from tessella.run import claims, slurm_jobs
 
 BASE = Path(workflow.basedir)
@@ -63,11 +64,19 @@ include: "rules/references.smk"
 include: "rules/simulate.smk"
 include: "rules/l1.smk"
 include: "rules/l2.smk"
+include: "rules/l3_astrometry.smk"
+include: "rules/l3_solution.smk"
 include: "rules/l3.smk"
+include: "rules/l3_associations.smk"
 include: "rules/l4.smk"
 
 
-if plan.tiles:
+if cfg.groupings.cuts or plan.excluded:
+
+    include: "rules/l3_groupings.smk"
+
+
+if reported_tiles():
 
     include: "rules/quality.smk"
 

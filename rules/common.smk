@@ -8,12 +8,14 @@ from tessella.detector.persistence_state import HORIZON_S
 from tessella.instrument.optical_elements import filters
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import IMAGING
-from tessella.plan.build import middle_of_tiles
+from tessella.plan.build import middle_of_tiles, plan_path
 from tessella.plan.predecessors import predecessors
 from tessella.plan.selection import read_reference_table
+from tessella.sky.shards import shards_near
 
 RESULTS = f"{cfg.results}/{cfg.run}"
-DETECTORS = [detector.lower() for detector in cfg.detectors]
+FOUND = sorted({name for exposure in plan.exposures.values() for name in exposure.detectors})
+DETECTORS = [detector.lower() for detector in cfg.detectors or FOUND]
 ALIGNED = {name: exposure for name, exposure in plan.exposures.items() if exposure.is_aligned}
 CALIBRATION = {
     name: exposure for name, exposure in plan.exposures.items() if exposure.is_for_calibration
@@ -23,7 +25,9 @@ CALIBRATION = {
 wildcard_constraints:
     exposure=r"r\d{19}_\d{4}",
     element=r"f\d{3}|grism|prism|dark",
-    tile=r"\d{3}[pm]\d{2}x\d{2}y\d{2}",
+    tile=r"[a-z0-9]+_\d{3}[pm]\d{2}x\d{2}y\d{2}",
+    region=r"\d{4}",
+    patch=r"[a-z0-9]+_\d{4}x\d{2}y\d{2}",
     detector=r"wfi\d{2}",
     state=r"[A-Za-z0-9_.-]+",
     selection=r"wfi\d{2}_\w+_[0-9a-f]{8}",
@@ -34,10 +38,18 @@ def image_stem(exposure, detector):
     return f"{exposure}_{detector.lower()}_{plan.exposures[exposure].element}"
 
 
+def level2_file(exposure, detector, suffix):
+    """A Level 2 file of one detector of an exposure: the image that is given, or what the run makes."""
+    given = plan.exposures[exposure].level2
+    if given and suffix == "cal.asdf":
+        return given[detector.upper()]
+    return f"{RESULTS}/level2/{image_stem(exposure, detector)}_{suffix}"
+
+
 def tile_stem(tile, element=None):
-    """File stem of a tile's products, of all filters or of one."""
+    """File stem of the products of a tile, `<grouping>_<skycell>`, of all filters or of one."""
     band = f"_{element}" if element else ""
-    return f"r{plan.program:05d}_p_full_{tile}{band}"
+    return f"r{plan.program:05d}_p_{tile}{band}"
 
 
 def reference_path(file):
@@ -113,15 +125,75 @@ def tile_filters(tile):
     return [name.lower() for name in plan.tiles[tile].members]
 
 
+def files_of(pairs, suffix):
+    """One Level 2 file of each detector image, in the order given."""
+    return [level2_file(name, detector, suffix) for name, detector in pairs]
+
+
+@functools.cache
+def region_members(region, element=None):
+    """Exposure and detector of the images of a region, of all filters or of one, in plan order."""
+    own = [patch for patch in plan.patches.values() if f"{patch.region:04d}" == region]
+    found = {
+        tuple(pair)
+        for patch in own
+        for name, pairs in patch.members.items()
+        for pair in pairs
+        if element in (None, name.lower())
+    }
+    in_order = ((name, d) for name, exposure in plan.exposures.items() for d in exposure.detectors)
+    return [pair for pair in in_order if pair in found]
+
+
+def of_region(suffix):
+    """Input function: one file of each image of a region, and of a filter where the rule has one."""
+
+    def files(wildcards):
+        element = getattr(wildcards, "element", None)
+        return files_of(region_members(wildcards.region, element), suffix)
+
+    return files
+
+
+def of_patch(suffix):
+    """Input function: one file of each image of a patch and filter, in the order of adding."""
+
+    def files(wildcards):
+        members = plan.patches[wildcards.patch].members[wildcards.element.upper()]
+        return files_of(members, suffix)
+
+    return files
+
+
+def patch_region(wildcards):
+    """The region of a patch, as file names have it."""
+    return f"{plan.patches[wildcards.patch].region:04d}"
+
+
+def patch_filters(patch):
+    """Filters of a patch, as file names have them."""
+    return [name.lower() for name in plan.patches[patch].members]
+
+
+def patch_tiles(patch, element):
+    """Tiles of a patch that have images of a filter."""
+    tiles = plan.patches[patch].tiles
+    return [tile for tile in tiles if element.upper() in plan.tiles[tile].members]
+
+
+def patch_coadds(patch, element):
+    """Coadds of the tiles of a patch in one filter, in the order of its tiles."""
+    return [
+        f"{RESULTS}/level3/{tile_stem(tile, element)}_coadd.asdf"
+        for tile in patch_tiles(patch, element)
+    ]
+
+
 def members(suffix):
     """Input function: one file of each detector image of a tile and filter, in the order of adding."""
 
     def files(wildcards):
-        pairs = plan.tiles[wildcards.tile].members[wildcards.element.upper()]
-        return [
-            f"{RESULTS}/level2/{image_stem(exposure, detector)}_{suffix}"
-            for exposure, detector in pairs
-        ]
+        return files_of(plan.tiles[wildcards.tile].members[wildcards.element.upper()], suffix)
 
     return files
 
@@ -137,9 +209,10 @@ def coadds(wildcards):
 def products():
     """Archived products of the run: each is a target, so that a lost one is made again."""
     images = [
-        f"{RESULTS}/level2/{image_stem(name, detector)}_cal.asdf"
+        level2_file(name, detector, "cal.asdf")
         for name, exposure in plan.exposures.items()
         for detector in exposure.detectors
+        if not exposure.level2
     ]
     mosaics = [
         f"{RESULTS}/level3/{tile_stem(tile, element)}_coadd.asdf"
@@ -151,7 +224,36 @@ def products():
         for tile in plan.tiles
         for kind in ("segm.asdf", "cat.parquet")
     ]
-    return [*images, *mosaics, *catalogs, *library()]
+    return [*images, *mosaics, *associations(), *catalogs, *exclusions(), *library()]
+
+
+def associations():
+    """What each coadd is planned from, for official tools."""
+    return [
+        f"{RESULTS}/level3/{tile_stem(tile, element)}_asn.json"
+        for tile in plan.tiles
+        for element in tile_filters(tile)
+    ]
+
+
+def exclusions_table():
+    """The table of images that are left out of groups."""
+    return f"{RESULTS}/level3/r{plan.program:05d}_p_exclusions.ecsv"
+
+
+def exclusions():
+    """That table, where cuts or tiles may leave images out; else none."""
+    return [exclusions_table()] if cfg.groupings.cuts or plan.excluded else []
+
+
+@functools.cache
+def reported_tiles():
+    """Tiles that the report is about: of one group of the whole run, where one is made.
+
+    The same sources in several groups would count several times.
+    """
+    whole = [name for name in cfg.groupings.made if name in ("full", "user")][:1]
+    return [name for name, tile in plan.tiles.items() if not whole or tile.grouping == whole[0]]
 
 
 def library():
@@ -161,7 +263,7 @@ def library():
 
 def report_page():
     """The report; none where no exposure belongs to a tile."""
-    return [f"{RESULTS}/quality/report.html"] if plan.tiles else []
+    return [f"{RESULTS}/quality/report.html"] if reported_tiles() else []
 
 
 def last_products():
@@ -175,7 +277,13 @@ def last_products():
     verdicts = [
         f"{RESULTS}/level2/{exposure.name}_{exposure.element}_verdict.json" for exposure in others
     ]
-    return [*report_page(), *images, *verdicts, *library()]
+    catalogs = [
+        f"{RESULTS}/level4/{tile_stem(tile)}_cat.parquet"
+        for tile in plan.tiles
+        if tile not in reported_tiles()
+    ]
+    others_of_tiles = [*associations(), *exclusions()]
+    return [*report_page(), *catalogs, *images, *verdicts, *others_of_tiles, *library()]
 
 
 def telemetry(wildcards):
@@ -196,6 +304,16 @@ def scene_options():
     }
 
 
+def reference_shards():
+    """Shards of the sky that hold reference stars for the detectors of exposures that are aligned."""
+    centres = [
+        attitude[:2] for exposure in ALIGNED.values() for attitude in exposure.detectors.values()
+    ]
+    # A detector's corner is 0.09 degrees from its middle.
+    radius = 0.2 + cfg.align.search_radius_arcsec / 3600
+    return shards_near(*zip(*centres), radius).tolist() if centres else []
+
+
 def useafter_of(state):
     """Date from which the references made from a state hold."""
     rows = read_reference_table(find_file(cfg.references.table, BASE))
@@ -205,25 +323,28 @@ def useafter_of(state):
 def of_exposures(suffix):
     """One file of each detector image that is aligned."""
     return [
-        f"{RESULTS}/level2/{image_stem(name, detector)}_{suffix}"
+        level2_file(name, detector, suffix)
         for name, exposure in ALIGNED.items()
         for detector in exposure.detectors
     ]
 
 
 def of_tiles(suffix):
-    """One file of each tile."""
-    return [f"{RESULTS}/level4/{tile_stem(tile)}_{suffix}" for tile in plan.tiles]
+    """One file of each tile of the report."""
+    return [f"{RESULTS}/level4/{tile_stem(tile)}_{suffix}" for tile in reported_tiles()]
 
 
 def report_options():
     """What the figures depend on besides files."""
-    patterns = [read_patterns()[exposure.ma_table_number] for exposure in ALIGNED.values()]
+    numbers = {exposure.ma_table_number for exposure in ALIGNED.values()} & set(read_patterns())
+    patterns = [read_patterns()[number] for number in sorted(numbers)]
     return {
         **cfg.report.model_dump(mode="json", exclude={"truth"}),
         "measure": cfg.measure.model_dump(mode="json"),
-        "detectors": list(cfg.detectors),
-        "second_resultant_s": max(p.reads[1][-1] * p.frame_time for p in patterns),
+        "detectors": [detector.upper() for detector in DETECTORS],
+        "n_exposures": len(ALIGNED),
+        # Unknown where given images have MultiAccum tables that are not known.
+        "second_resultant_s": max((p.reads[1][-1] * p.frame_time for p in patterns), default=None),
     }
 
 
@@ -233,8 +354,7 @@ def truth_table():
         return f"{RESULTS}/simulation/truth.ecsv"
     if cfg.report.truth is None:
         return None
-    folder = {"level1": cfg.level1_folder, "telemetry": cfg.telemetry_folder}[cfg.source]
-    path = Path(folder) / cfg.report.truth
+    path = Path(getattr(cfg, f"{cfg.source}_folder")) / cfg.report.truth
     if not path.is_file():
         sys.exit(
             f"ERROR: report.truth: no such file: {path}; name the truth table there, or null for none"
@@ -300,3 +420,36 @@ def growing(amount, whole=None):
     """
     first = amount if whole is None or cfg.window else whole
     return lambda wildcards, attempt: first * attempt
+
+
+def patch_and_cells(patch):
+    """What a patch is: its lattice, and those of the cells that are cut from it."""
+    planned = plan.patches[patch]
+    return {
+        "lattice": planned.lattice,
+        "tiles": [plan.tiles[tile].lattice for tile in planned.tiles],
+        "grouping": planned.grouping,
+    }
+
+
+@functools.cache
+def patch_of(tile):
+    """The patch that a tile is cut from."""
+    return next(name for name, patch in plan.patches.items() if tile in patch.tiles)
+
+
+def detector_sets():
+    """Names of the exposures that are aligned, by the detectors that they have."""
+    sets = {}
+    for name, exposure in ALIGNED.items():
+        own = tuple(detector.lower() for detector in sorted(exposure.detectors))
+        sets.setdefault(own, []).append(name)
+    return sets
+
+
+def of_detectors(file_of):
+    """Input function: one file of each detector of an exposure."""
+    return lambda wildcards: [
+        file_of(wildcards.exposure, detector)
+        for detector in sorted(plan.exposures[wildcards.exposure].detectors)
+    ]

@@ -38,33 +38,39 @@ rule calibrate_exposure:
         " --images {output.images:q} --left {params.left:q} --verdict {output.verdict:q} > {log:q} 2>&1"
 
 
-rule align_exposures:
-    """Align the detectors of one exposure with the reference stars; with too few the pointing stands."""
-    input:
-        script="<scripts>/align_exposures.py",
-        images=expand(
-            "<results>/level2/{{exposure}}_{detector}_{{element}}_cal.asdf", detector=DETECTORS
-        ),
-        psfs=lambda wildcards: [reference_of("epsf", wildcards.exposure, d) for d in DETECTORS],
-        reference_stars="<results>/references/reference_stars.ecsv",
-    output:
-        wcs=expand(
-            "<results>/level2/{{exposure}}_{detector}_{{element}}_wcs.asdf", detector=DETECTORS
-        ),
-        stars=expand(
-            "<results>/level2/{{exposure}}_{detector}_{{element}}_stars.ecsv", detector=DETECTORS
-        ),
-    log:
-        "<logs>/align_exposures/{exposure}_{element}.log",
-    benchmark:
-        "<benchmarks>/align_exposures/{exposure}_{element}.tsv"
-    conda:
-        "../envs/tessella.yaml"
-    resources:
-        mem_mb=growing(1000, whole=2500),
-        runtime=growing(20),
-    params:
-        options=section(cfg.align),
-    shell:
-        "python {input.script:q} --options {params.options:q} --images {input.images:q} --psfs {input.psfs:q}"
-        " --reference-stars {input.reference_stars:q} --wcs {output.wcs:q} --stars {output.stars:q} > {log:q} 2>&1"
+# Outputs cannot depend on the exposure: those of given images, which may have different detectors, are
+# made by a rule for each set of them.
+for number, (own, names) in enumerate(detector_sets().items(), 1):
+
+    rule:
+        """Align the detectors of one exposure with the reference stars; with too few the pointing stands."""
+        name:
+            "align_exposures" if number == 1 else f"align_exposures_{number}"
+        input:
+            script="<scripts>/align_exposures.py",
+            images=of_detectors(lambda name, detector: level2_file(name, detector, "cal.asdf")),
+            psfs=of_detectors(lambda name, detector: reference_of("epsf", name, detector)),
+            reference_stars="<results>/references/reference_stars.parquet",
+        output:
+            wcs=expand(
+                "<results>/level2/{{exposure}}_{detector}_{{element}}_wcs.asdf", detector=own
+            ),
+            stars=expand(
+                "<results>/level2/{{exposure}}_{detector}_{{element}}_stars.ecsv", detector=own
+            ),
+        log:
+            "<logs>/align_exposures/{exposure}_{element}.log",
+        benchmark:
+            "<benchmarks>/align_exposures/{exposure}_{element}.tsv"
+        wildcard_constraints:
+            exposure="|".join(names) if len(detector_sets()) > 1 else r"r\d{19}_\d{4}",
+        conda:
+            "../envs/tessella.yaml"
+        resources:
+            mem_mb=growing(1000, whole=2500),
+            runtime=growing(20),
+        params:
+            options=section(cfg.align),
+        shell:
+            "python {input.script:q} --options {params.options:q} --images {input.images:q} --psfs {input.psfs:q}"
+            " --reference-stars {input.reference_stars:q} --wcs {output.wcs:q} --stars {output.stars:q} > {log:q} 2>&1"

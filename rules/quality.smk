@@ -11,7 +11,7 @@ rule make_report:
         segmentations=of_tiles("segm.asdf"),
         mosaics=[
             f"{RESULTS}/level3/{tile_stem(tile, element)}_coadd.asdf"
-            for tile in plan.tiles
+            for tile in reported_tiles()
             for element in tile_filters(tile)
         ],
         stars=of_exposures("stars.ecsv"),
@@ -19,14 +19,15 @@ rule make_report:
         verdicts=[
             f"{RESULTS}/level2/{name}_{exposure.element}_verdict.json"
             for name, exposure in ALIGNED.items()
+            if not exposure.level2
         ],
         ledgers=(
             []
-            if cfg.source == "level1"
+            if cfg.source in ("level1", "level2")
             else expand("<results>/level0/{exposure}_ledger.json", exposure=ALIGNED)
         ),
         truth=[TRUTH] if TRUTH else [],
-        reference_stars="<results>/references/reference_stars.ecsv",
+        reference_stars="<results>/references/reference_stars.parquet",
         encircled_energy=references_of_aligned("apcorr")[0],
         psfs=sorted(set(references_of_aligned("epsf"))),
     output:
@@ -35,7 +36,8 @@ rule make_report:
         times="<results>/quality/times.json",
         summary=report("<results>/quality/summary.json", category="Figures"),
         pictures=report(
-            expand("<results>/quality/{tile}_colour.png", tile=plan.tiles), category="Pictures"
+            expand("<results>/quality/{tile}_colour.png", tile=reported_tiles()),
+            category="Pictures",
         ),
         astrometry=report("<results>/quality/astrometry.png", category="Plots"),
         fluxes=report("<results>/quality/fluxes.png", category="Plots"),
@@ -54,13 +56,14 @@ rule make_report:
         options=json.dumps(report_options()),
         run=cfg.run,
         truth=json.dumps(TRUTH),
+        verdicts=lambda wildcards, input: json.dumps(list(input.verdicts)),
         ledgers=lambda wildcards, input: json.dumps(list(input.ledgers)),
         benchmarks=f"{RESULTS}/benchmarks",
     shell:
         "python {input.script:q} --options {params.options:q} --run {params.run:q}"
         " --truth {params.truth:q} --ledgers {params.ledgers:q} --catalogs {input.catalogs:q}"
         " --segmentations {input.segmentations:q} --mosaics {input.mosaics:q} --stars {input.stars:q}"
-        " --wcs {input.wcs:q} --verdicts {input.verdicts:q} --reference-stars {input.reference_stars:q}"
+        " --wcs {input.wcs:q} --verdicts {params.verdicts:q} --reference-stars {input.reference_stars:q}"
         " --encircled-energy {input.encircled_energy:q} --psfs {input.psfs:q}"
         " --benchmarks {params.benchmarks:q} --page {output.page:q} --summary {output.summary:q}"
         " --times-page {output.times_page:q} --times {output.times:q}"

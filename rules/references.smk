@@ -69,7 +69,7 @@ rule make_reference_stars:
         script="<scripts>/make_reference_stars.py",
         table=find_file(cfg.reference_stars.table, BASE),
     output:
-        stars="<results>/references/reference_stars.ecsv",
+        stars="<results>/references/reference_stars.parquet",
     log:
         "<logs>/make_reference_stars.log",
     benchmark:
@@ -81,6 +81,7 @@ rule make_reference_stars:
         runtime=growing(5),
     params:
         options=section(cfg.reference_stars),
+        shards=lambda wildcards: json.dumps(reference_shards()),
     shell:
-        "python {input.script:q} --options {params.options:q} --table {input.table:q}"
-        " --stars {output.stars:q} > {log:q} 2>&1"
+        "python {input.script:q} --options {params.options:q} --shards {params.shards:q}"
+        " --table {input.table:q} --stars {output.stars:q} > {log:q} 2>&1"

@@ -112,7 +112,9 @@ def make_run(folder: Path) -> None:
         write_exposure(files, number, "WFI_IM_DARK", *about, element="DARK")
         write_exposure(files, 2 + number, "WFI_FLAT", *about, 500.0)
     write_exposure(files, 4, "WFI_SPECTRAL", *about, table=1034, element="GRISM")
-    run_on_files(folder, RUN.name, calibration={"measure": True})
+    # A cut has a table of exclusions written: an empty one, no image of the sky is there.
+    cuts = [{"column": "PA", "minimum": None, "maximum": 360.0, "groupings": ["full"]}]
+    run_on_files(folder, RUN.name, calibration={"measure": True}, groupings={"cuts": cuts})
 
 
 def arguments(folder: Path) -> list[str]:

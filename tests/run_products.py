@@ -8,6 +8,7 @@ import numpy as np
 def arrays_of(run: Path) -> dict[str, np.ndarray]:
     """All arrays and table columns of the products of a run."""
     import asdf
+    import h5py
     import pyarrow.parquet
     from astropy.table import Table
 
@@ -17,11 +18,18 @@ def arrays_of(run: Path) -> dict[str, np.ndarray]:
             for name, value in file["roman"].items():
                 if name != "meta":
                     found[f"{path.name}:{name}"] = np.array(value)
-    for path in sorted(run.glob("level4/*.parquet")):
+    for path in sorted(run.glob("level3/*.h5")):
+        with h5py.File(path) as file:
+            datasets: list[str] = []
+            file.visit(datasets.append)
+            for name in datasets:
+                if isinstance(file[name], h5py.Dataset):
+                    found[f"{path.name}:{name}"] = file[name][()]
+    for path in sorted([*run.glob("level4/*.parquet"), *run.glob("references/*.parquet")]):
         table = pyarrow.parquet.read_table(path)
         for name in table.column_names:
             found[f"{path.name}:{name}"] = table[name].to_numpy(zero_copy_only=False)
-    for path in sorted([*run.glob("level2/*.ecsv"), *run.glob("references/*.ecsv")]):
+    for path in sorted([*run.glob("level[23]/*.ecsv"), *run.glob("references/*.ecsv")]):
         table = Table.read(path, format="ascii.ecsv")
         for name in table.colnames:
             found[f"{path.name}:{name}"] = np.asarray(table[name])

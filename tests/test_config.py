@@ -31,14 +31,16 @@ def refused(files=(), **changes):
     return line
 
 
-@pytest.mark.parametrize("overlay", ["demo", "romanisim"])
-def test_shipped_overlays_are_valid(overlay):
+@pytest.mark.parametrize(
+    ("overlay", "run"), [("demo", "demo"), ("romanisim", "romanisim"), ("level2", "mine")]
+)
+def test_shipped_overlays_are_valid(overlay, run):
     config = values()
     for key, value in yaml.safe_load((CONFIG / f"{overlay}.yaml").read_text()).items():
         config[key] = config[key] | value if isinstance(config[key], dict) else value
-    if config["source"] == "level1":
-        config["level1_folder"] = "given"
-    assert load(config, []).run == overlay
+    if config["source"] != "simulate":
+        config[f"{config['source']}_folder"] = "given"
+    assert load(config, []).run == run
 
 
 def test_misspelt_section_is_refused_with_the_nearest():
@@ -91,6 +93,27 @@ def test_value_that_is_not_allowed_is_refused_in_one_line(change, said):
     assert said in refused(**change)
 
 
+CUT = {"column": "FWHM", "minimum": None, "maximum": 1.0, "groupings": ["user"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"groupings__made": ["visits"]}, "did you mean 'visit'?"),
+        ({"groupings__made": ["full", "full"]}, "a grouping stands there twice"),
+        ({"groupings__made": []}, "at least 1 item"),
+        ({"groupings__cuts": [CUT | {"colum": 1}]}, "did you mean 'column'?"),
+        ({"groupings__cuts": [{"column": "FWHM"}]}, "'groupings.cuts.0.minimum' is missing"),
+        ({"tile__linking_deg": 0}, "'tile.linking_deg' is 0"),
+        ({"tile__maximum_gigapixels": -1}, "'tile.maximum_gigapixels' is -1"),
+    ],
+)
+def test_fault_of_what_is_added_and_made_is_named(change, said):
+    with pytest.raises(ConfigError) as caught:
+        load(values(**change), [])
+    assert said in str(caught.value).splitlines()[0]
+
+
 def test_null_of_the_command_line_is_none():
     assert load(values(window="null"), []).window is None
 
@@ -104,6 +127,12 @@ def test_missing_key_is_named():
 
 def test_source_needs_its_folder():
     assert "--config level1_folder=PATH" in refused(source="level1")
+    assert "--config level2_folder=PATH" in refused(source="level2", detectors=None)
+
+
+@pytest.mark.parametrize("source", ["simulate", "telemetry", "level1"])
+def test_detectors_are_named_but_for_level2_files(source):
+    assert "only Level 2 files are taken as found" in refused(source=source, detectors=None)
 
 
 def test_several_faults_are_one_line_each():

@@ -51,6 +51,13 @@ def test_launcher_that_started_other_ranks_is_refused():
         world(2)
 
 
+def test_launcher_of_another_library_is_refused():
+    code = "from tessella.parallel import world; world(5)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "expected 5 ranks, found a world of 1" in done.stderr.strip().splitlines()[-1]
+
+
 def double(x):
     return os.getpid(), 2 * x
 

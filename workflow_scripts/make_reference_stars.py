@@ -1,22 +1,23 @@
-"""Make the catalogue of stars that exposures are aligned with, from a Gaia table."""
+"""Make the catalogue of stars that exposures are aligned with, from shards or a Gaia table."""
+
+import logging
 
 from tessella.stage import stage_arguments
 
 
 def main(argv=None):
-    """Read the table, give it errors, scatter it by them if it is the truth itself, write it."""
-    args = stage_arguments(__doc__, argv, "options", "table", "stars")
+    """Cut out the run's part, scatter it by its errors if it is the truth itself, write it."""
+    args = stage_arguments(__doc__, argv, "options", "shards:json", "table", "stars")
     from tessella.io.provenance import provenance
-    from tessella.io.stars import read_gaia_table, write_reference_stars
+    from tessella.io.star_shards import read_stars_of
+    from tessella.io.stars import write_reference_stars
 
-    stars = read_gaia_table(args.table, args.options["epoch"])
-    seed = args.options["scatter_seed"]
-    if seed is not None:
-        from tessella.astrometry.motion import scatter_by_errors
-
-        stars = scatter_by_errors(stars, seed)
-    origin = provenance("make_reference_stars", args.options, [args.table])
-    write_reference_stars(args.stars, stars, origin)
+    options = {**args.options, "shards": args.shards}
+    shards = read_stars_of(args.table, options["epoch"], args.shards)
+    origin = provenance("make_reference_stars", options, [args.table])
+    found = write_reference_stars(args.stars, shards, options["scatter_seed"], origin)
+    for status, n in sorted(found.items()):
+        logging.info("%d stars: %s", n, status)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ def main(argv=None):
     """Read the samples of all tiles and exposures, make the figures, write and draw them."""
     args = stage_arguments(
         __doc__, argv, "options", "run:str", "truth:json", "ledgers:json",
-        "catalogs*", "segmentations*", "mosaics*", "stars*", "wcs*", "verdicts*",
+        "catalogs*", "segmentations*", "mosaics*", "stars*", "wcs*", "verdicts:json",
         "reference_stars", "encircled_energy", "psfs*", "benchmarks",
         "page", "summary", "times_page", "times",
         "pictures*", "astrometry", "fluxes", "pulls", "depth",
@@ -35,7 +35,7 @@ def main(argv=None):
 
     truth, sources, sky = join_samples([tile.samples for tile in tiles])
     found = assess(truth, sources, sky, exposures, elements)
-    counts = len(args.verdicts), len(sources.ra)
+    counts = args.options["n_exposures"], len(sources.ra)
     summary = summarize(found, *counts, packets, args.truth)
     write_summary(args.summary, summary, origin)
     for picture, tile in zip(args.pictures, tiles, strict=True):

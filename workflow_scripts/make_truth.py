@@ -9,14 +9,15 @@ def main(argv=None):
     from astropy.time import Time
 
     from tessella.io.provenance import provenance
-    from tessella.io.stars import read_gaia_photometry, read_gaia_table, write_truth
+    from tessella.io.stars import read_gaia_field, write_truth
     from tessella.simulate.scene import Field, draw_scene
 
-    options = args.options
+    options, field = args.options, Field(**args.options["field"])
+    # The corner of the square.
+    radius = 1.5 * field.half_width_arcsec / 3600
     scene = draw_scene(
-        Field(**options["field"]),
-        read_gaia_table(args.stars, options["catalogue_epoch"]),
-        *read_gaia_photometry(args.stars),
+        field,
+        *read_gaia_field(args.stars, options["catalogue_epoch"], field.ra, field.dec, radius),
         float(Time(options["start_time"]).jyear),
         options["seed"],
     )

@@ -4,7 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tessella.commands import compare, import_references, repair, resume, status, verify
+from tessella.commands import (
+    build_reference_stars,
+    compare,
+    import_references,
+    repair,
+    resume,
+    status,
+    verify,
+)
 from tessella.errors import ConfigError, DataError
 
 COMMANDS = {
@@ -14,6 +22,7 @@ COMMANDS = {
     "repair": repair,
     "compare": compare,
     "import-references": import_references,
+    "build-reference-stars": build_reference_stars,
 }
 
 

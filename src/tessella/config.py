@@ -28,6 +28,9 @@ SkippableStep = Literal[
     "saturation", "reference_pixels", "dark_decay", "wfi18_transient", "linearity", "dark", "flat"
 ]
 
+#: Which exposures are added: of a visit, segment (daily), pass, or of the whole run.
+Grouping = Literal["visit", "daily", "pass", "full", "user"]
+
 
 class Section(BaseModel):
     """A closed, frozen part of the configuration: no unknown key, no default."""
@@ -64,8 +67,10 @@ class References(Section):
 class ReferenceStars(Section):
     """Stars that exposures are aligned with."""
 
-    #: Gaia table (FITS) and its epoch [Julian year].
+    #: Gaia table (FITS, ECSV, VOTable, CSV, Parquet), or the index of shards that
+    #: `tessella build-reference-stars` made.
     table: str
+    #: Epoch of the positions [Julian year], for tables that have no column ref_epoch.
     epoch: Positive
     #: Simulated stars stand exactly where the table says: the catalogue is then scattered by
     #: its own errors, with this seed. null for a real sky.
@@ -172,11 +177,30 @@ class Align(Section):
     threshold: Positive
     #: At most this many stars are measured in an image.
     brightest: Annotated[int, Field(ge=1)]
-    #: Largest error of the pointing that is looked for [arcsec].
-    search_radius_arcsec: Positive
+    #: Largest error of the pointing, and of the roll, that is looked for [arcsec].
+    search_radius_arcsec: Annotated[float, Field(gt=0, le=120)]
+    search_turn_arcsec: Annotated[float, Field(ge=0, le=3600)]
     #: Largest distance of a pair once the shift is known [arcsec].
     match_radius_arcsec: Positive
     minimum_stars: Annotated[int, Field(ge=3)]
+
+
+class Solve(Section):
+    """Joint solution of all overlapping images of a region."""
+
+    #: Largest distance of two measurements of one star [arcsec].
+    match_radius_arcsec: Positive
+    #: Images that were not aligned are looked for within this distance of their pointing [arcsec].
+    search_radius_arcsec: Positive
+    #: With fewer stars in common an image keeps its WCS; with as many it is shifted.
+    minimum_stars: Annotated[int, Field(ge=2)]
+    #: With as many it is shifted and turned, and with as many more it gets an affine correction.
+    turn_stars: Annotated[int, Field(ge=3)]
+    affine_stars: Annotated[int, Field(ge=6)]
+    #: Expected rms error of scale and shear: a weak prior where stars are few.
+    distortion_prior: Positive
+    #: Measurements farther from the common position are left out [sigma].
+    clip_sigma: Annotated[float, Field(ge=2)]
 
 
 class Tile(Section):
@@ -185,6 +209,63 @@ class Tile(Section):
     #: Side of one square around the middle of the exposures, on the official lattice [pixels];
     #: null makes every official cell that the exposures touch.
     cutout_pixels: Annotated[int, Field(ge=64)] | None
+    #: Exposures that no steps of at most this lead to from the others are refused [deg]; null
+    #: allows fields anywhere.
+    linking_deg: Annotated[float, Field(gt=0, le=180)] | None
+    #: Runs whose coadds hold more pixels than this, of all filters and groupings, are refused.
+    maximum_gigapixels: Positive
+
+
+class Cut(Section):
+    """A bound on one number of an image's quality."""
+
+    #: Column of `groupings.table`, or PA [deg] or START_MJD (UTC) of the exposure.
+    column: str
+    #: Images below or above are left out, and those of which the number is not known.
+    minimum: float | None
+    maximum: float | None
+    #: Where they are left out.
+    groupings: tuple[Grouping, ...]
+
+
+class Groupings(Section):
+    """Which exposures are added together."""
+
+    #: Each makes coadds and catalogs of its own; user is the whole run, for cuts of one's own.
+    made: Annotated[tuple[Grouping, ...], Field(min_length=1)]
+    #: Table of the quality of exposures or images: a column EXPOSURE, perhaps DETECTOR, and
+    #: numbers.
+    table: str | None
+    cuts: tuple[Cut, ...]
+
+    @field_validator("made")
+    @classmethod
+    def _once(cls, value: tuple[Grouping, ...]) -> tuple[Grouping, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a grouping stands there twice")
+        return value
+
+
+class SkyMatch(Section):
+    """Sky levels that make the images of a region agree."""
+
+    #: Whether the sky of an image may be a plane; else it is one level.
+    planes: bool
+
+
+class Outliers(Section):
+    """Search for what one image shows and the others do not: strict and loose numbers.
+
+    A pixel is left out that is above the loose ones, and it or a neighbour above the strict ones.
+    """
+
+    #: Differences in errors of the pixel.
+    signal_to_noise: tuple[Positive, Positive]
+    #: Part of a point source's light that one pixel may hold more than the median of the images
+    #: shows: cores of undersampled stars.
+    core: tuple[NotNegative, NotNegative]
+    #: Allowed difference over the range of the median among the pixels around.
+    gradient: tuple[NotNegative, NotNegative]
 
 
 class Coadd(Section):
@@ -192,9 +273,13 @@ class Coadd(Section):
 
     #: Side of the drop over the side of the pixel.
     pixfrac: Annotated[float, Field(gt=0, le=1)]
-    #: Search for outliers: strict and loose signal-to-noise, and scale of the local derivative.
-    outlier_signal_to_noise: tuple[Positive, Positive]
-    outlier_derivative_scale: tuple[NotNegative, NotNegative]
+    #: Side of the blocks that a patch is made in: of influence on memory alone [pixels].
+    block_pixels: Annotated[int, Field(ge=64)]
+    #: A new solution adds again what it changes by more than this: the sky level, over the noise of
+    #: a pixel; the place of a pixel [lattice pixels]; the number of pixels that are left out.
+    readd_sky_sigma: NotNegative
+    readd_wcs_pixels: NotNegative
+    readd_outliers: Count
 
 
 class Detect(Section):
@@ -242,8 +327,9 @@ class Config(Section):
     #: Name of the run: products are written below ``<results>/<run>``.
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
     results: Annotated[str, Field(min_length=1)]
-    #: Where data enter: simulated, as telemetry files, or as Level 1 files.
-    source: Literal["simulate", "telemetry", "level1"]
+    #: Where data enter: simulated, as telemetry files, or as Level 1 or Level 2 files.
+    source: Literal["simulate", "telemetry", "level1", "level2"]
+    level2_folder: str | None
     level1_folder: str | None
     telemetry_folder: str | None
     #: Program number and start of the first exposure (UTC, ISO 8601), where the exposure table
@@ -251,7 +337,8 @@ class Config(Section):
     program: Annotated[int, Field(ge=1, le=18445)]
     first_start: str
     exposures: str | None
-    detectors: Annotated[tuple[str, ...], Field(min_length=1)]
+    #: null takes those that are found; Level 2 files alone need not have the same in all exposures.
+    detectors: Annotated[tuple[str, ...], Field(min_length=1)] | None
     #: null reads whole detectors.
     window: WindowConfig | None
     environment: Environment
@@ -263,7 +350,11 @@ class Config(Section):
     calibrate: Calibrate
     calibration: Calibration
     align: Align
+    solve: Solve
     tile: Tile
+    groupings: Groupings
+    sky_match: SkyMatch
+    outliers: Outliers
     coadd: Coadd
     detect: Detect
     measure: Measure
@@ -282,12 +373,13 @@ class Config(Section):
 
     @field_validator("detectors")
     @classmethod
-    def _known_detectors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
+    def _known_detectors(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        names = value or ()
+        for name in names:
             if name not in DETECTORS:
                 nearest = _nearest(name, DETECTORS)
                 raise ValueError(f"unknown detector {name!r}{nearest}; there are WFI01 to WFI18")
-            if value.count(name) > 1:
+            if names.count(name) > 1:
                 raise ValueError(f"detector {name} stands there twice")
         return value
 
@@ -326,9 +418,12 @@ def load(values: Mapping[str, Any], files: Iterable[str | Path]) -> Config:
         raise ConfigError(
             "\n".join(_describe(fault, list(files)) for fault in error.errors())
         ) from None
-    needed = {"level1": "level1_folder", "telemetry": "telemetry_folder", "simulate": "exposures"}[
-        config.source
-    ]
+    needed = "exposures" if config.source == "simulate" else f"{config.source}_folder"
+    if config.detectors is None and config.source != "level2":
+        raise ConfigError(
+            f"{_origin(('detectors',), list(files))}: 'detectors' is null and source "
+            f"{config.source!r}; name the detectors: only Level 2 files are taken as found"
+        )
     if getattr(config, needed) is None:
         raise ConfigError(
             f"{_origin(('source',), list(files))}: source is {config.source!r}, so '{needed}' must "
@@ -399,6 +494,8 @@ def _describe(fault: Any, files: list[str | Path]) -> str:
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:
     model: Any = Config
     for part in location[:-1]:
+        if isinstance(part, int):  # a place in a list, not a key
+            continue
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *get_args(annotation)]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))

@@ -59,8 +59,8 @@ _ALWAYS = {
 
 #: Packages that make numbers.
 _PACKAGES = (
-    "numpy", "scipy", "numba", "llvmlite", "astropy", "pyerfa", "gwcs", "drizzle", "photutils",
-    "galsim", "pyarrow",
+    "numpy", "scipy", "numba", "llvmlite", "astropy", "pyerfa", "gwcs", "photutils", "galsim",
+    "pyarrow",
 )  # fmt: skip
 
 

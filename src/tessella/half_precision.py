@@ -1,4 +1,4 @@
-"""Half-precision numbers: NumPy converts them one by one, here many are converted side by side."""
+"""Half-precision numbers: converted side by side, and what can still be told from them."""
 
 import numpy as np
 
@@ -46,3 +46,38 @@ def to_half(values: np.ndarray) -> np.ndarray:
     half = np.empty(plain.size, np.uint16)
     _convert(plain, plain.view(np.uint32), half)
     return half.view(np.float16).reshape(np.shape(values))
+
+
+def read_variance(
+    err: np.ndarray, var_poisson: np.ndarray, var_flat: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the variance of the read noise of an image that holds its other parts alone.
+
+    It is what the other parts leave of the total variance, and not below 0. Where a source is
+    bright the difference of half-precision numbers is rounding alone, up to 2^-10 of the total
+    variance: there it may be anything from 0 to that. The sum of the parts is the total variance
+    to 2^-10 everywhere; the read noise of empty sky is known to 2^-10 of the total as well.
+
+    Parameters
+    ----------
+    err : ndarray
+        Total uncertainty; NaN where nothing was measured.
+    var_poisson, var_flat : ndarray
+        In its unit squared; without `var_flat` what the flat adds is part of the result.
+
+    Returns
+    -------
+    ndarray
+        In double precision, or single where all is half; NaN where any of them is.
+
+    Examples
+    --------
+    >>> err, poisson = np.array([0.1, 10.0], np.float16), np.array([0.0025, 100.1], np.float16)
+    >>> [round(float(value), 4) for value in read_variance(err, poisson)]
+    [0.0075, 0.0]
+    """
+    kind = np.promote_types(np.promote_types(err.dtype, var_poisson.dtype), np.float32)
+    left = np.square(err, dtype=kind) - var_poisson
+    if var_flat is not None:
+        left = left - var_flat
+    return np.maximum(left, 0)

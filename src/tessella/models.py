@@ -139,7 +139,8 @@ class PlannedExposure:
     pa: float
     #: Attitude of each detector that is used: (ra_ref, dec_ref, roll_ref, v2_ref, v3_ref).
     detectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    #: Files that hold it already: Level 1 by detector, or telemetry.
+    #: Files that hold it already: Level 2 or Level 1 by detector, or telemetry.
+    level2: dict[str, str] = field(default_factory=dict)
     level1: dict[str, str] = field(default_factory=dict)
     telemetry: tuple[str, ...] = ()
     exposure_type: str = "WFI_IMAGE"
@@ -335,6 +336,23 @@ class Reference:
     arrays: Mapping[str, Any]
     #: Tables and numbers that are not arrays.
     values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WcsCorrection:
+    """What a joint solution changes in the WCS of one image: a plane affine in V2V3.
+
+    v' = v_ref + (1 + M) (v - v_ref) + s, after the velocity aberration.
+    """
+
+    #: s [arcsec].
+    shift_v2: float = 0.0
+    shift_v3: float = 0.0
+    #: M: the matrix minus identity.
+    m11: float = 0.0
+    m12: float = 0.0
+    m21: float = 0.0
+    m22: float = 0.0
 
 
 @dataclass(frozen=True)

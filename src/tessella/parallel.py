@@ -3,16 +3,27 @@
 Everything here also works with ``comm=None``, one process.
 """
 
+import atexit
 import multiprocessing
+import sys
+import time
+import types
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 from tessella.errors import DataError
 
+#: How long a rank sleeps between two looks at whether the others are there [s].
+_NAP = 0.005
+
 
 def world(n_ranks: int) -> Any:
     """Return the communicator of all ranks, or None for one.
+
+    From then on an exception that nobody catches ends all ranks, after it was told as it would
+    have been: the others would wait for ever for the one that failed.
 
     Raises
     ------
@@ -31,7 +42,29 @@ def world(n_ranks: int) -> Any:
             f"MPI: expected {n_ranks} ranks, found a world of {found}; the launcher (mpiexec, "
             "srun) does not belong to the MPI library that mpi4py loaded"
         )
+    sys.excepthook = partial(_end_all, MPI.COMM_WORLD, sys.excepthook)
+    # A rank that has nothing left to do must not keep a core busy until the others have ended.
+    atexit.register(_meet, MPI.COMM_WORLD)
     return MPI.COMM_WORLD
+
+
+def _end_all(
+    comm: Any,
+    tell_people: Callable[..., Any],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: types.TracebackType | None,
+) -> None:
+    tell_people(kind, error, trace)
+    sys.stderr.flush()
+    comm.Abort(1)
+
+
+def _meet(comm: Any) -> None:
+    """Wait until all ranks are here, asleep: MPI's own waits take all of a core."""
+    met = comm.Ibarrier()
+    while not met.Test():
+        time.sleep(_NAP)
 
 
 def is_first(comm: Any) -> bool:
@@ -58,7 +91,39 @@ def gather(part: Any, comm: Any) -> list[Any] | None:
     """Collect the parts of all ranks, in their order, on the first one; None on the others."""
     if comm is None:
         return [part]
+    _meet(comm)
     return comm.gather(part, root=0)
+
+
+def gather_all(part: Sequence[Any], comm: Any) -> list[Any]:
+    """Put the lists of all ranks one behind the other, in their order, on every rank.
+
+    Examples
+    --------
+    >>> gather_all([1, 2], None)
+    [1, 2]
+    """
+    parts = gather(part, comm)
+    return list(tell(None if parts is None else [item for one in parts for item in one], comm))
+
+
+def tell(value: Any, comm: Any) -> Any:
+    """Return on all ranks what the first one has; ranks wait for it.
+
+    Examples
+    --------
+    >>> tell(3, None)
+    3
+    """
+    if comm is None:
+        return value
+    _meet(comm)
+    return comm.bcast(value, root=0)
+
+
+def rank_of(comm: Any) -> tuple[int, int]:
+    """Return the number of this rank and how many there are."""
+    return (0, 1) if comm is None else (comm.Get_rank(), comm.Get_size())
 
 
 def each(

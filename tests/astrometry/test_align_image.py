@@ -6,23 +6,26 @@ import exposures
 import numpy as np
 import pytest
 
-from tessella.astrometry.align_image import align_image
+from tessella.astrometry.align_image import among_all, detector_stars, without_pixels
+from tessella.astrometry.alignment import align_exposure
 from tessella.astrometry.motion import Positions
 from tessella.astrometry.wcs import attitude_of, detector_to_sky, sky_to_detector
 from tessella.models import Window
 from tessella.psf.effective import EffectivePsf
+from tessella.psf.fit import measure_stars
 
 WINDOW = Window(1536, 1536, 512, 512)
 AXIS = np.arange(-32, 33) / 4
 PSF = EffectivePsf(np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 2 / 0.6**2) / (2 * np.pi * 0.6**2), 4)
 TRUE = attitude_of("WFI01", 12.108, 85.255, 0.0)
-OPTIONS = {
-    "threshold": 12.0,
-    "brightest": 500,
-    "search_radius_arcsec": 6.0,
-    "match_radius_arcsec": 0.2,
-    "minimum_stars": 4,
-}
+
+
+def align_image(image, references):
+    """Measure the stars of an image and align it alone."""
+    stars = measure_stars(image, PSF, 12.0, 500)
+    detector, *among = detector_stars(without_pixels(image), stars, references, 33.0)
+    [found] = align_exposure([detector], 30.0, 300.0, 0.2, 4)
+    return among_all(found, *among), stars
 
 
 def exposure(n=40):
@@ -43,7 +46,7 @@ def exposure(n=40):
 
 def test_pointing_error_is_corrected_to_a_milliarcsecond():
     image, references = exposure()
-    alignment, stars = align_image(image, PSF, references, OPTIONS)
+    alignment, stars = align_image(image, references)
     assert alignment.is_aligned
     x, y = np.array([1600.0, 2000.0]), np.array([1600.0, 1900.0])
     back = sky_to_detector(TRUE, "WFI01", *detector_to_sky(alignment.attitude, "WFI01", x, y))
@@ -64,7 +67,7 @@ def test_pointing_error_is_corrected_to_a_milliarcsecond():
 
 def test_image_without_stars_keeps_its_pointing():
     image, references = exposure(n=2)
-    alignment, _ = align_image(image, PSF, references, OPTIONS)
+    alignment, _ = align_image(image, references)
     assert not alignment.is_aligned
     assert alignment.attitude == image.attitude
     assert "not aligned" in alignment.status
@@ -76,4 +79,4 @@ def test_no_reference_stars_is_no_error(n):
     none = Positions(
         *(getattr(references, name)[:n] for name in ("ra", "dec", "covariance", "is_moved"))
     )
-    assert not align_image(image, PSF, none, OPTIONS)[0].is_aligned
+    assert not align_image(image, none)[0].is_aligned

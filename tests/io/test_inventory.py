@@ -1,9 +1,11 @@
 """What given files are told to hold, without a look at their pixels."""
 
+import level2_files
 import numpy as np
 import pytest
 
-from tessella.io.inventory import telemetry_inventory
+from tessella.errors import DataError
+from tessella.io.inventory import level2_inventory, telemetry_inventory
 from tessella.io.level0 import write_level0
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.encode import packetize
@@ -33,3 +35,50 @@ def test_exposure_is_gathered_from_all_its_telemetry_files(files):
     assert list(found["detectors"]) == ["WFI02", "WFI03"]
     assert found["key"] == vars(KEY)
     assert (found["ra"], found["dec"], found["pa"]) == (1.25, 2.25, 4.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images of two exposures, one with two detectors, of all kinds; and a spectral exposure."""
+    folder = tmp_path_factory.mktemp("level 2")
+    level2_files.write(folder, level2_files.image_of("WFI01"), "romanisim", 1)
+    level2_files.write(folder, level2_files.image_of("WFI02", seed=2), "romancal", 1)
+    level2_files.write(folder, level2_files.image_of("WFI02", "F106"), "ours", 2)
+    level2_files.write(
+        folder, level2_files.image_of("WFI02", "F106"), "ours", 3, exposure_type="WFI_IM_DARK"
+    )
+    return folder
+
+
+def test_level2_exposures_may_have_different_detectors(folder):
+    paths = sorted(folder.glob("*_cal.asdf"))
+    found, excluded = level2_inventory(paths, level2_files.WINDOW)
+    assert [sorted(entry["detectors"]) for entry in found] == [["WFI01", "WFI02"], ["WFI02"]]
+    assert [entry["optical_element"] for entry in found] == ["F158", "F106"]
+    assert found[0]["level2"]["WFI01"] == str(paths[0])
+    # All were taken at one pointing. The middle of the instrument is 280 arcsec from the detectors,
+    # over which velocity aberration, which a gwcs does not tell apart, is 0.028 arcsec at most.
+    for entry in found:
+        assert entry["ra"] == pytest.approx(12.108, abs=8e-6 / np.cos(np.radians(85.255)))
+        assert entry["dec"] == pytest.approx(85.255, abs=8e-6)
+        assert entry["pa"] % 360 == pytest.approx(0.0, abs=1e-3) or entry["pa"] > 359.999
+    (left_out,) = excluded
+    assert left_out["exposure"].startswith("r0000101001001001001_0003")
+    assert left_out["reason"].endswith(
+        "meta.exposure.type is WFI_IM_DARK, expected WFI_IMAGE or WFI_LOLO"
+    )
+
+
+def test_level2_image_that_is_there_twice_is_refused(folder, tmp_path):
+    first = sorted(folder.glob("*_cal.asdf"))[0]
+    again = tmp_path / "again_cal.asdf"
+    again.write_bytes(first.read_bytes())
+    with pytest.raises(DataError, match="again_cal.asdf: meta.observation.*wfi01_f158, which /"):
+        level2_inventory([first, again], level2_files.WINDOW)
+
+
+def test_level2_images_of_two_programs_are_refused(folder, tmp_path):
+    other = level2_files.write(tmp_path, level2_files.image_of(seed=3), "ours", 5, program=2)
+    paths = [*sorted(folder.glob("*_0001_*_cal.asdf")), other]
+    with pytest.raises(DataError, match="meta.observation.program: found 2, expected 1 as in"):
+        level2_inventory(paths, level2_files.WINDOW)

@@ -10,17 +10,9 @@ import roman_datamodels as rdm
 
 from tessella import flags
 from tessella.astrometry.alignment import Alignment
-from tessella.astrometry.motion import StarCatalogue
-from tessella.errors import DataError
 from tessella.io.exposure_meta import exposure_meta
 from tessella.io.level2 import read_image, read_meta, write_image
-from tessella.io.stars import (
-    read_gaia_table,
-    read_reference_stars,
-    read_stars,
-    write_reference_stars,
-    write_stars,
-)
+from tessella.io.stars import read_stars, write_stars
 from tessella.io.wcs import read_wcs, write_wcs
 from tessella.models import Window
 from tessella.psf.fit import Stars
@@ -160,31 +152,3 @@ def test_measured_stars_come_back(tmp_path, image):
     expected = image.wcs(stars.x, stars.y)
     np.testing.assert_allclose(table["ra_pointing"], expected[0], atol=1e-10)
     np.testing.assert_allclose(table["ra"] - table["ra_pointing"], 1e-3, atol=1e-6)
-
-
-def test_reference_stars_move_to_the_time_of_the_exposure(tmp_path):
-    from astropy.time import Time
-
-    numbers = np.array([1.0, 2.0])
-    stars = StarCatalogue(
-        2015.5,
-        10 + numbers,
-        80 + numbers,
-        0 * numbers,
-        100 * numbers,
-        0 * numbers,
-        numbers,
-        numbers,
-    )
-    write_reference_stars(tmp_path / "stars.ecsv", stars, {})
-    moved = read_reference_stars(tmp_path / "stars.ecsv", Time(2025.5, format="jyear"))
-    # Ten years of 100 and 200 mas.
-    np.testing.assert_allclose((moved.dec - stars.dec) * 3600, [1.0, 2.0], atol=1e-5)
-
-
-def test_gaia_table_without_a_column_is_refused(tmp_path):
-    from astropy.table import Table
-
-    Table({"ra": [1.0], "dec": [2.0]}).write(tmp_path / "gaia.ecsv")
-    with pytest.raises(DataError, match="column pmra is missing"):
-        read_gaia_table(tmp_path / "gaia.ecsv", 2015.5)

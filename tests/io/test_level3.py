@@ -1,6 +1,7 @@
 """Level 3 files and the inputs of coadds."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,14 @@ from tessella.io.level3 import read_mosaic, write_mosaic
 from tessella.models import Lattice, Mosaic
 
 LATTICE = Lattice(45.0, 60.0, 300.0, -20.0, 0.055, 40, 30, "045p60x50y50", 77)
+
+
+def about(start):
+    """What a coadd tells of an image."""
+    meta = {"exposure": {"exposure_time": 57.0}, "filename": "a_cal.asdf"}
+    return SimpleNamespace(
+        start_time=Time(start), pixel_area_sr=4 * LATTICE.pixel_area_sr, meta=meta
+    )
 
 
 def mosaic(empty=False):
@@ -29,7 +38,7 @@ def mosaic(empty=False):
     correlation = np.eye(13)
     return Mosaic(
         LATTICE, "F129", **arrays, weight=weight, context=context, exposure_time=seconds,
-        noise_correlation=correlation, members=("a", "b"),
+        noise_correlation=correlation, members=() if empty else ("a", "b"),
         meta={"sky_levels": [0.1, 0.2], "outliers": [3, 4]},
     )  # fmt: skip
 
@@ -38,12 +47,14 @@ def mosaic(empty=False):
 def test_coadd_is_official_and_comes_back(tmp_path, empty):
     path = tmp_path / "r00001_p_full_045p60x50y50_f129_coadd.asdf"
     made = mosaic(empty)
-    times = [Time("2028-07-01T01:00:00"), Time("2028-07-01T00:00:00")]
-    write_mosaic(path, made, 1, "full", times, 1.0, 0.5, {"stage": "test"})
+    abouts = [about("2028-07-01T01:00:00"), about("2028-07-01T00:00:00")]
+    write_mosaic(path, made, 1, "full", abouts, 1.0, {"stage": "test"})
     with rdm.open(path) as model:
         assert type(model).__name__ == "MosaicModel"
         assert model.validate() is None
         assert model.meta.coadd_info.time_first.isot.startswith("2028-07-01T00:00")
+        assert model.meta.resample.pixel_scale_ratio == pytest.approx(0.5)
+        assert empty or len(model.meta.individual_image_meta.basic["filename"]) == 2
         ra, dec = model.meta.wcs(5.0, 6.0)
         np.testing.assert_allclose((ra, dec), pixel_to_sky(LATTICE, 5.0, 6.0), atol=1e-11)
     back = read_mosaic(path)
@@ -59,5 +70,5 @@ def test_coadd_is_official_and_comes_back(tmp_path, empty):
 def test_lattice_is_kept_to_the_last_bit(tmp_path):
     path = tmp_path / "r00001_p_full_045p60x50y50_f129_coadd.asdf"
     made = replace(mosaic(), lattice=replace(LATTICE, ra_tangent=1 / 3, x_tangent=2499.5 - 12345))
-    write_mosaic(path, made, 1, "full", [Time("2028-07-01T01:00:00")], 1.0, 0.5, {})
+    write_mosaic(path, made, 1, "full", [about("2028-07-01T01:00:00")], 1.0, {})
     assert read_mosaic(path).lattice == made.lattice

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.image import imread
 
 from tessella.errors import DataError
+from tessella.io import report_inputs
 from tessella.io.report import Page, write_page, write_summary, write_times
 from tessella.io.report_inputs import read_job_times, read_sky
 from tessella.io.report_plots import plot_all, write_colour
@@ -111,8 +112,8 @@ def test_missing_column_of_the_truth_is_named(tmp_path):
 
 def test_benchmarks_are_read_by_rule(tmp_path):
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    (tmp_path / "coadd_tile").mkdir()
-    (tmp_path / "coadd_tile/a.tsv").write_text(
+    (tmp_path / "coadd_patch").mkdir()
+    (tmp_path / "coadd_patch/a.tsv").write_text(
         head + "2.5\t0:00:02\t300\t1\t1\t1\t0\t0\t99\t2.25\n"
     )
     (tmp_path / "make_truth.tsv").write_text(
@@ -120,7 +121,7 @@ def test_benchmarks_are_read_by_rule(tmp_path):
     )
     jobs = read_job_times(tmp_path)
     assert [(job.rule, job.wall_s, job.cpu_s, job.memory_mb) for job in jobs] == [
-        ("coadd_tile", 2.5, 2.25, 300.0),
+        ("coadd_patch", 2.5, 2.25, 300.0),
         ("make_truth", 0.1, 0.0, 0.0),
     ]
 
@@ -130,3 +131,21 @@ def test_what_a_run_cost_stands_on_a_page_and_in_a_table_of_its_own(tmp_path):
     assert "a &lt;b&gt;" in (tmp_path / "t.html").read_text()
     rule = {"rule": "a <b>", "n_jobs": 1, "wall_s": 4, "cpu_s": 3, "memory_mb": 2}
     assert json.loads((tmp_path / "t.json").read_text()) == {"wall_s": 4.0, "rules": [rule]}
+
+
+class EvenPsf:
+    """Spreads the light over ten pixels."""
+
+    def evaluate(self, dx, dy):
+        return np.full(dx.shape, 0.1)
+
+
+def test_stars_have_no_limit_where_the_time_to_saturate_is_not_known(monkeypatch):
+    monkeypatch.setattr(report_inputs, "read_effective_psf", lambda path: EvenPsf())
+    options = {"detectors": ["WFI01"], "saturation_electrons": 1e5, "second_resultant_s": 10.0}
+    known = report_inputs.saturation_limits(["wfi01_epsf_f158.asdf"], options)
+    unknown = report_inputs.saturation_limits(
+        ["wfi01_epsf_f158.asdf"], options | {"second_resultant_s": None}
+    )
+    assert 0 < known["F158"] < np.inf
+    assert unknown == {"F158": np.inf}

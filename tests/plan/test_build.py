@@ -8,7 +8,15 @@ import yaml
 from tessella.config import load
 from tessella.errors import DataError
 from tessella.plan import build
-from tessella.plan.build import check_inputs, find_file, load_plan, make_plan, middle_of_tiles
+from tessella.plan.build import (
+    find_file,
+    load_plan,
+    make_plan,
+    middle_of_tiles,
+    plan_path,
+    read_exclusions,
+)
+from tessella.plan.checks import check_inputs
 from tessella.plan.selection import reference_types
 
 ROOT = Path(__file__).parents[2]
@@ -207,3 +215,86 @@ def test_detector_that_is_not_enabled_is_refused_before_the_first_job(tmp_path):
     both = config(tmp_path, detectors=["WFI01", "WFI02"], tile={"cutout_pixels": None}, **own)
     with pytest.raises(DataError, match=r"status\.asdf: WFI02 is not enabled; leave it out"):
         check_inputs(both, make_plan(both, ROOT), ROOT)
+
+
+def grouped(tmp_path, **changes):
+    """Plan the demo's first exposure and one of another visit, in groups."""
+    rows = (
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 1 - -",
+        "12.1 85.25 1.0 F158 3 120.0 1 1 1 1 2 1 - -",
+        "12.1 85.25 1.0 F106 3 120.0 1 1 1 1 2 2 - -",
+    )
+    groupings = {"made": ["full", "visit", "user"], "table": None, "cuts": []} | changes
+    return config(tmp_path, exposures=typed(tmp_path, *rows), groupings=groupings)
+
+
+def test_groups_have_tiles_and_patches_of_their_own(tmp_path):
+    plan = make_plan(grouped(tmp_path), ROOT)
+    assert [tile.grouping for tile in plan.tiles.values()] == [
+        *("full", "v01001001001001", "v01001001001002", "user")
+    ]
+    assert {name.partition("_")[2] for name in plan.tiles} == {
+        tile.lattice["skycell"] for tile in plan.tiles.values()
+    }
+    for name, tile in plan.tiles.items():
+        patch = plan.patches[tile.patch]
+        assert (patch.grouping, patch.tiles) == (tile.grouping, [name])
+        assert patch.members == tile.members
+    assert list(plan.tiles["v01001001001002_" + tile.lattice["skycell"]].members) == [
+        "F158",
+        "F106",
+    ]
+    assert not plan.excluded
+
+
+def test_cuts_hold_for_their_groupings_alone_and_are_listed(tmp_path):
+    cut = {"column": "PA", "minimum": None, "maximum": 0.5, "groupings": ["user"]}
+    cfg = grouped(tmp_path, cuts=[cut])
+    plan = load_plan(cfg, ROOT)
+    sizes = {tile.grouping: sum(map(len, tile.members.values())) for tile in plan.tiles.values()}
+    assert sizes == {"full": 3, "v01001001001001": 1, "v01001001001002": 2, "user": 1}
+    assert [one.reason for one in plan.excluded] == ["PA 1 is above 0.5"] * 2
+    assert read_exclusions(plan_path(cfg, ROOT)) == plan.excluded
+    assert load_plan(cfg, ROOT) == plan
+
+
+def test_plan_is_made_anew_when_the_table_of_quality_changes(tmp_path, count):
+    table = tmp_path / "quality.tsv"
+    name = "r0000101001001001001_0001"
+    table.write_text(f"EXPOSURE FWHM\n{name} 100\n")
+    cut = {"column": "FWHM", "minimum": None, "maximum": 120.0, "groupings": ["user"]}
+    cfg = grouped(tmp_path, table=str(table), cuts=[cut])
+    assert name not in {one.exposure for one in load_plan(cfg, ROOT).excluded}
+    table.write_text(f"EXPOSURE FWHM\n{name} 140\n")
+    assert name in {one.exposure for one in load_plan(cfg, ROOT).excluded}
+    assert len(count) == 2
+    table.unlink()
+    with pytest.raises(DataError, match=r"'groupings\.table' names"):
+        load_plan(cfg, ROOT)
+
+
+def test_no_image_is_added_where_all_are_cut(tmp_path):
+    cut = {"column": "PA", "minimum": 100.0, "maximum": None, "groupings": ["user"]}
+    plan = make_plan(grouped(tmp_path, made=["user"], cuts=[cut]), ROOT)
+    assert not plan.tiles
+    assert not plan.patches
+    assert len(plan.excluded) == 3
+
+
+def test_middle_of_tiles_does_not_depend_on_groups(tmp_path):
+    alone = make_plan(grouped(tmp_path, made=["full"]), ROOT)
+    assert middle_of_tiles(make_plan(grouped(tmp_path), ROOT)) == middle_of_tiles(alone)
+
+
+def test_absurd_plans_are_refused_by_name(tmp_path):
+    rows = (
+        "12.1 85.25 0.0 F158 3 120.0 1 1 1 1 1 1 - -",
+        "12.1 45.25 0.0 F158 3 120.0 1 1 1 1 1 2 - -",
+    )
+    far = {"exposures": typed(tmp_path, *rows), "tile": {"cutout_pixels": None}}
+    with pytest.raises(DataError, match=r"r0000101001001001001_0002 F158: WFI01 at .* lies 40\.0"):
+        make_plan(config(tmp_path, **far), ROOT)
+    far["tile"]["linking_deg"] = None
+    assert len({p.region for p in make_plan(config(tmp_path, **far), ROOT).patches.values()}) > 1
+    with pytest.raises(DataError, match=r"_0001: with full_\S+, which it falls on, .* gigapixels"):
+        make_plan(config(tmp_path, tile={"cutout_pixels": 1_000_000}), ROOT)

@@ -173,7 +173,7 @@ def test_snakemake_that_runs_no_job_asks_for_nothing(words):
         ("--report r.html --report-after-run", EVERYTHING),
         ("--touch", EVERYTHING),
         ("b a -c 1", Asked(RESULTS, ("a", "b"))),
-        ("--until coadd_tile", Asked(RESULTS, in_part=True)),
+        ("--until coadd_patch", Asked(RESULTS, in_part=True)),
     ],
 )
 def test_what_is_asked_of_snakemake_is_read_from_its_words(words, asked):

@@ -166,7 +166,7 @@ def write(folder, threshold=5.0, sigma=0.0, verdict="ok", extra=None):
         part.write_text(told)
     data = np.zeros((6, 8), "f4")
     data[2, 3] = sigma * 0.5
-    origin = provenance("coadd_tile", {"threshold": threshold}, [folder / VERDICT])
+    origin = provenance("cut_cell", {"threshold": threshold}, [folder / VERDICT])
     with replacing(folder / COADD, origin) as part:
         asdf.AsdfFile({"roman": {"data": data, "err": np.full_like(data, 0.5)}}).write_to(part)
     flux = FLUX + sigma * ERROR
@@ -187,7 +187,7 @@ def test_the_command_says_why_and_what(pair, capsys):
     assert main(["compare", *pair]) == 1
     said = capsys.readouterr().out
     assert "3 products are in both: 1 equal, 2 differ." in said
-    assert "coadd_tile: option threshold 5.0 -> 6.0\n    explains all 2: 1 coadd, 1 catalog" in said
+    assert "cut_cell: option threshold 5.0 -> 6.0\n    explains all 2: 1 coadd, 1 catalog" in said
     assert (
         "1 of 1 coadd: data differs in 1 of 48, by up to 3 of its errors (1.5) at y 2, x 3" in said
     )

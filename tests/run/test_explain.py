@@ -43,7 +43,7 @@ def run(images="i", coadd="c", catalog="k", exposures=EXPOSURES, dark="dark.asdf
         ramp = hand.make(f"level1/{exposure}_uncal.asdf", "r", "assemble_ramp")
         image = f"level2/{exposure}_cal.asdf"
         made.append(hand.make(image, images, "calibrate_exposure", ramp, dark))
-    hand.make(COADD, coadd, "coadd_tile", *made)
+    hand.make(COADD, coadd, "cut_cell", *made)
     hand.make(CATALOG, catalog, "join_bands", COADD)
     return hand.seals
 
@@ -63,14 +63,14 @@ def test_an_option_explains_all_that_follows_from_it():
     assert effect.products == found.differing
     assert effect.n_alone == 4
     assert effect.direct == tuple(f"level2/{exposure}_cal.asdf" for exposure in EXPOSURES)
-    assert effect.stages == ("calibrate_exposure", "coadd_tile", "join_bands")
+    assert effect.stages == ("calibrate_exposure", "cut_cell", "join_bands")
     assert not found.unexplained
 
 
 def test_an_effect_ends_where_products_come_out_equal():
     found = explain(run(), run("I", "C", options={"calibrate_exposure": {"a": 1}}))
     (effect,) = found.effects
-    assert effect.stages == ("calibrate_exposure", "coadd_tile")
+    assert effect.stages == ("calibrate_exposure", "cut_cell")
     assert effect.equal == (CATALOG,)
     assert str(effect.cause).endswith("option a nothing -> 1")
 
@@ -137,7 +137,7 @@ def test_what_nothing_explains_is_named_and_what_follows_from_it_is_not():
     assert found.unexplained == (COADD,)
     (effect,) = found.effects
     assert str(effect.cause) == (
-        f"coadd_tile: {COADD} differs and nothing that is recorded explains it"
+        f"cut_cell: {COADD} differs and nothing that is recorded explains it"
     )
     assert effect.products == (COADD, CATALOG)
 
@@ -172,7 +172,7 @@ def test_other_exposures_are_said_to_be_others():
     assert found.tiles == ((), ())
     assert len(found.only_in_a) == 2
     (effect,) = found.effects
-    assert str(effect.cause) == f"coadd_tile: made from level2/{EXPOSURES[1]}_cal.asdf only in A"
+    assert str(effect.cause) == f"cut_cell: made from level2/{EXPOSURES[1]}_cal.asdf only in A"
     assert not found.unexplained
 
 

@@ -19,12 +19,12 @@ def scene(seed=1, epoch=2015.5):
         dec,
         np.array([100.0, np.nan, 0]),
         np.array([0, np.nan, 0.0]),
-        np.ones(3),
-        np.ones(3),
-        np.ones(3),
+        np.zeros(3),
+        np.tile(np.eye(5), (3, 1, 1)),
+        np.array([7, 8, 9]),
     )
     magnitudes, colors = np.array([15.0, 16.0, 17.0]), np.array([0.8, np.nan, 1.0])
-    return draw_scene(FIELD, stars, magnitudes, colors, np.array([7, 8, 9]), epoch, seed)
+    return draw_scene(FIELD, stars, magnitudes, colors, epoch, seed)
 
 
 def test_same_seed_same_sky():

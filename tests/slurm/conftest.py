@@ -26,10 +26,15 @@ latency-wait: 10
 """
 
 
+#: Stages of several ranks.
+RANKED = ("find_outliers", "coadd_patch")
+
+
 def site(**more):
-    """Return the site's own file: a coadd has two nodes, its ranks start as the profile says."""
+    """Return the site's own file: ranks have two nodes, and start as the profile says."""
     resources = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())["set-resources"]
-    resources["coadd_tile"]["nodes"] = 2
+    for stage in RANKED:
+        resources[stage] = {**resources[stage], "nodes": 2}
     return SITE + yaml.safe_dump({"set-resources": resources, **more})
 
 
@@ -50,8 +55,8 @@ if hook.exists():
     exec(hook.read_text())
 """
 
-STARS = "results/small/references/reference_stars.ecsv"
-COADD = "results/small/level3/*_f106_coadd.asdf"
+STARS = "results/small/references/reference_stars.parquet"
+SUMS = "results/small/level3/*_f106_sums.h5"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from .cluster import wait_until
-from .conftest import COADD, STARS, site
+from .conftest import STARS, SUMS, site
 
 pytestmark = pytest.mark.slurm
 
@@ -110,16 +110,16 @@ def test_node_that_dies_under_a_job_is_told_and_costs_one_attempt(work, mortal):
 
 
 def test_node_that_dies_under_ranks_of_two_nodes_costs_one_attempt(work, mortal):
-    coadd = work.lose(COADD)
-    work.behave("coadd_tile", SLEEP)
-    with work.start(coadd) as run:
-        job = running(work, "coadd_tile")
+    sums = work.lose(SUMS)
+    work.behave("coadd_patch", SLEEP)
+    with work.start(sums) as run:
+        job = running(work, "coadd_patch")
         assert nodes_of(work, job) == "n[1-2]"
         mortal("n2")
         assert run.end() == 0, run.said
-    assert "trying again: coadd_tile" in run.said
+    assert "trying again: coadd_patch" in run.said
     assert work.cluster.asked("%N")[-1] == "n[1,3]"
-    assert work.executions() == ["coadd_tile"] * 2
+    assert work.executions() == ["coadd_patch"] * 2
 
 
 def test_controller_that_is_away_for_a_while_costs_nothing(work):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from workflow.conftest import ROOT
 
-from .conftest import COADD, site
+from .conftest import SUMS, site
 
 pytestmark = pytest.mark.slurm
 
@@ -38,9 +38,9 @@ def test_jobs_run_from_the_copy_of_their_node(work, pack):
     shared = ["persistence", "input-output", "sources", "source-cache", "storage-local-copies"]
     lines = {"precommand": f". {pack}/env.sh", "shared-fs-usage": shared}
     (work.folder / "site.yaml").write_text(site(**lines))
-    for stage in ("coadd_tile", "detect_sources"):
+    for stage in ("coadd_patch", "detect_sources"):
         work.behave(stage, TELL)
-    work.lose(COADD)
+    work.lose(SUMS)
     code, said = work.run(work.lose("results/small/level4/*_segm.asdf"))
     assert code == 0, said
     told = {path.name: json.loads(path.read_text()) for path in work.folder.glob("loaded-*")}

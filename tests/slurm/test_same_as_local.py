@@ -14,7 +14,7 @@ from run_products import assert_same
 from workflow.conftest import ROOT
 
 from .cluster import Cluster, mentioning
-from .conftest import site
+from .conftest import RANKED, site
 
 pytestmark = pytest.mark.slurm
 
@@ -26,7 +26,8 @@ class Finished:
     """A finished run, and what is known of the cluster that it ran on."""
 
     products: Path
-    coadds: list[str]
+    #: Jobs of several ranks.
+    ranked: list[str]
     cluster: Cluster
 
 
@@ -51,16 +52,17 @@ def on_slurm(tmp_path_factory):
         products = workflow(folder, "slurm", *more, env=cluster.environment)
         fields = cluster.asked("%k %D %C %T")
         cluster.rest()
-    return Finished(products, [one for one in fields if "coadd_tile" in one], cluster)
+    ranked = [one for one in fields if any(stage in one for stage in RANKED)]
+    return Finished(products, ranked, cluster)
 
 
 def test_products_equal_those_of_a_local_run(on_slurm, tmp_path):
     assert_same(on_slurm.products, workflow(tmp_path, "local"))
 
 
-def test_each_coadd_ran_as_two_ranks_on_two_nodes(on_slurm):
-    assert on_slurm.coadds
-    for job in on_slurm.coadds:
+def test_jobs_of_several_ranks_ran_as_two_on_two_nodes(on_slurm):
+    assert all(any(stage in job for job in on_slurm.ranked) for stage in RANKED)
+    for job in on_slurm.ranked:
         assert job.split()[1:] == ["2", "2", "COMPLETED"]
 
 

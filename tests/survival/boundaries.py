@@ -25,6 +25,9 @@ from pathlib import Path
 
 from survival.changes import Changes
 
+#: Stages that bring a product up to date, and which argument names it.
+UPDATED = {"coadd_patch": "--sums"}
+
 
 class Study:
     """One stage, which works until it writes; each write is then killed at each of its changes."""
@@ -37,6 +40,14 @@ class Study:
         self.faults: list[str] = []
         self.killed: dict[str, int] = {}
         self.others: dict[Path, tuple[int, int]] = {}
+        self.aside: dict[Path, Path] = {}
+
+    def set_aside(self, command: list[str]) -> None:
+        """Hide what a stage would bring up to date, until it writes: its first run is studied."""
+        argument = UPDATED.get(Path(command[0]).stem)
+        if argument:
+            path = Path(command[command.index(argument) + 1])
+            self.aside[path] = path.rename(path.with_name(f".{path.name}.aside"))
 
     def at_write(self, path: Path) -> bool:
         """Kill before the first, second ... change that a write makes, until it comes to its end.
@@ -77,6 +88,9 @@ class Study:
 
     def note(self, path: Path) -> None:
         """Keep what a file is that is about to be written again, and what else there is."""
+        while self.aside:
+            place, aside = self.aside.popitem()
+            aside.rename(place)
         self.name = self.run.name_of(path)
         places = (self.run.folder / self.name, self.run.seal_path(self.name))
         self.whole = {place: place.read_bytes() for place in places if place.is_file()}
@@ -170,6 +184,7 @@ def run_stage(command: list[str], study: Study, findings: Path) -> None:
     """Run a stage script under study in this process, which ends with it."""
     started = time.monotonic()
     sys.argv = command
+    study.set_aside(command)
     try:
         runpy.run_path(command[0], run_name="__main__")
     except BaseException as error:

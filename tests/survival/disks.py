@@ -57,8 +57,9 @@ class Disks(Study):
 
     def _faults(self) -> Iterator[tuple[str, Callable, Callable]]:
         """Give each fault: its errno, how the disk gets it (returns the mending), and the fork."""
-        size = len(self.whole[self.run.folder / self.name])
-        pages = -(-size // _PAGE)
+        status = (self.run.folder / self.name).stat()
+        # Files with holes take less room than they are long.
+        size, pages = status.st_size, -(-status.st_blocks * 512 // _PAGE)
         # No room at all, room for half of the file, room for the file but not for its seal.
         for free in sorted({0, pages // 2, pages}):
             yield "ENOSPC", lambda free=free: self._full(free * _PAGE), lambda: None

@@ -172,7 +172,7 @@ def study_disks(studied: Studied, works: Sequence[Path]) -> list[dict]:
         words = ["-m", "survival.disks", work / "jobs.json", studied.results, work / "findings"]
         study = shlex.join([sys.executable, *map(str, words)])
         disk = shlex.quote(f"{work}/disk")
-        mount = f"mount -t tmpfs -o size=400m tmpfs {disk}; cd {disk}"
+        mount = f"mount -t tmpfs -o size=1g tmpfs {disk}; cd {disk}"
         script = "; ".join((mount, copy, *again, study))
         environment = of_stages(studied.work, studied.results)
         studies.append(start(in_namespace(script), work, environment))

@@ -29,6 +29,8 @@ STAGE = Path(sys.argv[0]).stem
 lists = [json.loads(word) if word.startswith("[") else [word] for word in sys.argv[1:]]
 named = [str(word) for words in lists for word in words]
 words = [Path(word) for word in named if word.startswith("results/") and Path(word).suffix]
+if STAGE == "write_association":  # it names images that need not be there yet
+    words = words[-1:]
 words += [word.with_name(word.name + ".json") for word in words if word.suffix == ".l0"]
 
 

@@ -77,7 +77,7 @@ def test_second_run_is_refused_and_lookers_on_are_not(stub_clone, small, tmp_pat
 
 def test_runs_on_disjoint_tiles_work_side_by_side(stub_clone, two_tiles, tmp_path):
     shared = snakemake(
-        *local(stub_clone, two_tiles), "--until", "align_exposures", cwd=tmp_path, root=stub_clone
+        *local(stub_clone, two_tiles), "--until", "coadd_patch", cwd=tmp_path, root=stub_clone
     )
     assert shared.returncode == 0, shared.stderr
     listed = snakemake(

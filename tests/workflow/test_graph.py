@@ -16,7 +16,13 @@ SIMULATION |= {"assemble_ramp"}
 SMALL = "window={x: 1536, y: 1536, nx: 128, ny: 128}"
 #: Of a calibration campaign.
 CALIBRATION = {"measure_references", "write_library"}
-STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")} - CALIBRATION
+#: What reads Level 2 images of the sky.
+FROM_LEVEL2 = {"align_exposures", "solve_astrometry", "match_skies", "find_outliers"}
+FROM_LEVEL2 |= {"coadd_patch", "make_report"}
+#: Where groupings leave images out.
+EXCLUSIONS = {"list_exclusions"}
+STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
+STAGES -= CALIBRATION | EXCLUSIONS
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +177,7 @@ def test_every_exposure_is_calibrated_and_images_alone_are_added(tmp_path):
     assert {job.rule for job in jobs} == (STAGES - SIMULATION) | {"all"}
     images = [name for job in jobs for name in job.outputs if name.endswith("_cal.asdf")]
     assert len(images) == 7
-    later = [job for job in jobs if job.rule in ("align_exposures", "coadd_tile", "make_report")]
+    later = [job for job in jobs if job.rule in FROM_LEVEL2]
     asked = {name for job in later for name in job.inputs if "/level2/" in name}
     assert asked
     assert all("_0001_" in name for name in asked)
@@ -206,7 +212,7 @@ def test_spectra_darks_and_flats_are_simulated_without_a_sky(tmp_path):
     assert done.returncode == 0, done.stderr
     rules = {job.rule for job in jobs_of(done.stdout)}
     assert "simulate_exposure" in rules
-    assert not rules & {"make_truth", "align_exposures", "coadd_tile", "make_report"}
+    assert not rules & {"make_truth", "cut_cell", *FROM_LEVEL2}
 
 
 def test_campaign_measures_references(tmp_path):

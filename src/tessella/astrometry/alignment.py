@@ -1,21 +1,35 @@
-"""Alignment of an exposure with reference stars: a shift and a turn of the telescope's attitude."""
+"""Alignment of an exposure with reference stars: a shift and a turn of the telescope's attitude.
 
+All detectors of an exposure share the error of its pointing, so they look for it together; once
+it is known, each detector with enough stars has a fine fit of its own.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tessella.astrometry.wcs import move_reference, sky_to_v2v3
+from tessella.astrometry.pair_votes import Tie, find_tie, voters
+from tessella.astrometry.rigid import (
+    RigidFit,
+    corrected,
+    correction_between,
+    fit_without_outliers,
+)
+from tessella.astrometry.wcs import sky_to_v2v3
 from tessella.models import Attitude
 
-#: Width of the cells in which offsets of pairs are counted [arcsec].
-_OFFSET_CELL = 0.2
-#: Precision that no centroid is trusted beyond [arcsec].
-_CENTROID_FLOOR = 0.001
+#: What a shift and a turn leave of the places of the best stars, per axis [arcsec]. One effective
+#: PSF serves a whole detector, and the design's coma, which differs over it, moves centroids by
+#: 0.56 mas in F158 and 0.81 mas in F106; a linear transformation would leave 0.11 mas of it.
+_RIGID_FLOOR = 0.0007
 #: Distance at which structure of a bright star's image may be taken for stars [arcsec].
 _CROWD_ARCSEC = 2.5
-_CLIP_SIGMA = 3.5
-_ROUNDS = 6
+#: A tie that chance would make more often than this is none. The bound is a safe one: none of 383
+#: fields with stars of another had a chance below 0.02.
+_LARGEST_CHANCE = 1e-4
+_MAS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -41,64 +55,54 @@ class Alignment:
     references: np.ndarray
 
 
-def brightest_around(stars: np.ndarray, flux: np.ndarray, radius: float) -> np.ndarray:
-    """Mark stars without a brighter one within `radius`.
+@dataclass(frozen=True)
+class DetectorStars:
+    """What one detector of an exposure measured, and the reference stars on and around it."""
 
-    Structure of the point-spread function around bright stars is found as fainter peaks; it
-    stands at the same offsets from all of them, and would vote for a wrong shift in concert.
+    #: As the spacecraft reported it.
+    attitude: Attitude
+    #: Measured directions in the telescope frame and their uncertainty per axis, (n,) [arcsec].
+    v2: np.ndarray
+    v3: np.ndarray
+    position_err: np.ndarray
+    #: In any unit, (n,): among stars close together the brightest looks for the shift.
+    flux: np.ndarray
+    #: Reference stars at the time of the exposure, (m,) [deg].
+    ra: np.ndarray
+    dec: np.ndarray
+    #: Covariance of their offsets east and north, (m, 2, 2) [mas^2].
+    covariance: np.ndarray
 
-    Examples
-    --------
-    >>> places = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]])
-    >>> brightest_around(places, np.array([5.0, 1.0, 1.0]), 3.0).tolist()
-    [True, False, True]
-    """
-    around = cKDTree(stars).query_ball_point(stars, radius)
-    return np.array([flux[i] >= flux[near].max() for i, near in enumerate(around)], bool)
+    @property
+    def measured(self) -> np.ndarray:
+        """Measured directions, (n, 2) [arcsec]."""
+        return np.column_stack([self.v2, self.v3])
+
+    def predicted(self, attitude: Attitude) -> np.ndarray:
+        """Directions of the reference stars under an attitude, (m, 2) [arcsec]."""
+        return np.column_stack(sky_to_v2v3(attitude, self.ra, self.dec))
 
 
-def find_shift(
-    stars: np.ndarray, references: np.ndarray, search_radius: float
-) -> tuple[np.ndarray, int]:
-    """Return the offset that most pairs share, and how many do.
+@dataclass(frozen=True)
+class _Pairs:
+    """Stars and references that belong together, by their indices; (k,) and (k, 2)."""
 
-    Parameters
-    ----------
-    stars, references : ndarray of shape (n, 2)
-        Positions [arcsec] in one plane.
-    search_radius : float
-        Largest offset [arcsec].
+    stars: np.ndarray
+    references: np.ndarray
+    measured: np.ndarray
+    predicted: np.ndarray
+    covariance: np.ndarray
 
-    Returns
-    -------
-    shift : ndarray of shape (2,)
-        To be added to the references [arcsec].
-    votes : int
-        Pairs within one counting cell of it.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> sky = rng.uniform(-60, 60, (30, 2))
-    >>> shift, votes = find_shift(sky + [2.5, -1.0], sky, 6.0)
-    >>> shift.round(2).tolist()
-    [2.5, -1.0]
-    """
-    near = cKDTree(references).query_ball_tree(cKDTree(stars), search_radius * np.sqrt(2))
-    pairs = [stars[j] - references[i] for i, found in enumerate(near) for j in found]
-    if not pairs:
-        return np.zeros(2), 0
-    offsets = np.array(pairs)
-    tree = cKDTree(offsets)
-    votes = np.array([len(found) for found in tree.query_ball_point(offsets, _OFFSET_CELL)])
-    members = tree.query_ball_point(offsets[np.argmax(votes)], _OFFSET_CELL)
-    return np.median(offsets[members], axis=0), len(members)
+    def __len__(self) -> int:
+        return len(self.stars)
 
 
 def match(
     stars: np.ndarray, references: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of stars and references that are each other's nearest within `radius`."""
+    if not len(stars) or not len(references):
+        return np.zeros(0, int), np.zeros(0, int)
     distance, nearest = cKDTree(stars).query(references, distance_upper_bound=radius)
     found = np.flatnonzero(np.isfinite(distance))
     _, back = cKDTree(references).query(stars[nearest[found]])
@@ -106,154 +110,132 @@ def match(
     return nearest[found[mutual]], found[mutual]
 
 
-def fit_rigid(
-    measured: np.ndarray, predicted: np.ndarray, sigma: np.ndarray, pivot: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Fit a shift and a small turn about `pivot` from predicted to measured positions.
-
-    Parameters
-    ----------
-    measured, predicted : ndarray of shape (n, 2)
-        [arcsec]
-    sigma : ndarray of shape (n,)
-        Uncertainty of a difference per coordinate [arcsec].
-    pivot : ndarray of shape (2,)
-
-    Returns
-    -------
-    shift : ndarray of shape (2,)
-        [arcsec]
-    turn : float
-        Counter-clockwise from the first to the second axis [radian].
-    residuals : ndarray of shape (n, 2)
-        What is left [arcsec].
-    """
-    arm = predicted - pivot
-    n = len(arm)
-    design = np.zeros((2 * n, 3))
-    design[:n, 0] = design[n:, 1] = 1.0
-    design[:n, 2], design[n:, 2] = -arm[:, 1], arm[:, 0]
-    difference = (measured - predicted).T.ravel()
-    weight = np.tile(1 / sigma, 2)
-    solution, *_ = np.linalg.lstsq(design * weight[:, None], difference * weight, rcond=None)
-    residuals = (difference - design @ solution).reshape(2, n).T
-    return solution[:2], float(solution[2]), residuals
-
-
-def align(
-    attitude: Attitude,
-    v2: np.ndarray,
-    v3: np.ndarray,
-    position_err: np.ndarray,
-    flux: np.ndarray,
-    ra: np.ndarray,
-    dec: np.ndarray,
-    reference_err: np.ndarray,
+def align_exposure(
+    detectors: Sequence[DetectorStars],
     search_radius_arcsec: float,
+    search_turn_arcsec: float,
     match_radius_arcsec: float,
     minimum_stars: int,
-) -> Alignment:
-    """Correct an attitude so that measured stars stand where the reference stars are.
+) -> list[Alignment]:
+    """Correct the attitudes of an exposure so that its stars stand where the reference stars are.
 
     Parameters
     ----------
-    attitude : Attitude
-        As the spacecraft reported it.
-    v2, v3 : ndarray of shape (n_stars,)
-        Measured directions in the telescope frame [arcsec].
-    position_err : ndarray of shape (n_stars,)
-        Their uncertainty per axis [arcsec].
-    flux : ndarray of shape (n_stars,)
-        In any unit: among stars close together the brightest looks for the shift.
-    ra, dec : ndarray of shape (n_references,)
-        Reference stars at the epoch of the exposure [deg].
-    reference_err : ndarray of shape (n_references,)
-        Their uncertainty per axis [arcsec].
-    search_radius_arcsec : float
-        Largest error of the pointing that is looked for.
+    detectors : sequence of DetectorStars
+        All detectors of one exposure.
+    search_radius_arcsec, search_turn_arcsec : float
+        Largest error of the pointing, and of the roll, that is looked for.
     match_radius_arcsec : float
         Largest distance of a pair once the shift is known.
     minimum_stars : int
-        With fewer pairs the attitude stays untouched and the status says so.
+        With fewer pairs in all detectors together the attitudes stay untouched and the status
+        says so. A detector that has fewer for itself is moved as the exposure is.
 
     Returns
     -------
-    Alignment
+    list of Alignment
+        One a detector, in their order.
     """
-    measured = np.column_stack([v2, v3])
-    nothing = np.zeros(0, int)
-    untouched = Alignment(attitude, False, "", 0, 0, np.nan, 0.0, 0.0, 0.0, nothing, nothing)
-    if min(len(v2), len(ra)) < minimum_stars:
-        status = (
-            f"{len(v2)} stars and {len(ra)} reference stars, {minimum_stars} of both are needed"
+    n_stars, n_known = sum(len(d.v2) for d in detectors), sum(len(d.ra) for d in detectors)
+    if min(n_stars, n_known) < minimum_stars:
+        return _untouched(
+            detectors,
+            f"{n_stars} stars and {n_known} reference stars, {minimum_stars} of both are needed",
         )
-        return replace(untouched, status=f"not aligned: {status}")
-    predicted = np.column_stack(sky_to_v2v3(attitude, ra, dec))
-    leading = brightest_around(measured, flux, _CROWD_ARCSEC)
-    shift, _ = find_shift(measured[leading], predicted, search_radius_arcsec)
-    stars, references = match(measured, predicted + shift, match_radius_arcsec)
-    if len(stars) < minimum_stars:
-        status = (
-            f"{len(stars)} pairs within {match_radius_arcsec} arcsec, {minimum_stars} are needed"
+    pivot = np.mean([[d.attitude.v2_ref, d.attitude.v3_ref] for d in detectors], axis=0)
+    attitudes = [d.attitude for d in detectors]
+    tie = _vote(detectors, pivot, search_radius_arcsec, search_turn_arcsec)
+    if tie.votes < minimum_stars:
+        return _untouched(
+            detectors, f"{tie.votes} pairs agree on a shift, {minimum_stars} are needed"
         )
-        return replace(untouched, status=f"not aligned: {status}", n_matched=len(stars))
-    sigma = np.sqrt(position_err[stars] ** 2 + reference_err[references] ** 2 + _CENTROID_FLOOR**2)
-    pivot = np.array([attitude.v2_ref, attitude.v3_ref])
-    kept, fit = _fit_without_outliers(
-        measured[stars], predicted[references], sigma, pivot, minimum_stars
-    )
-    shift, turn, residuals = fit
+    if tie.chance > _LARGEST_CHANCE:
+        said = (
+            f"{tie.votes} pairs agree on a shift, by chance with a probability of {tie.chance:.0e}"
+        )
+        return _untouched(detectors, said)
+    fit = RigidFit(tie.shift, tie.turn, np.zeros((0, 2)))
+    # The last round is for the curvature of the sky, over which the first shift was long.
+    for radius in (max(tie.side, match_radius_arcsec), *[match_radius_arcsec] * 2):
+        attitudes = [corrected(attitude, fit, pivot) for attitude in attitudes]
+        pairs = [_pairs(*pair, radius) for pair in zip(detectors, attitudes, strict=True)]
+        measured, predicted, covariance = (
+            np.concatenate([getattr(p, name) for p in pairs]) for name in _FITTED
+        )
+        kept = np.zeros(len(measured), bool)
+        if len(kept) < minimum_stars:
+            break
+        kept, fit = fit_without_outliers(measured, predicted, covariance, pivot, minimum_stars)
     if kept.sum() < minimum_stars:
-        status = f"{kept.sum()} of {len(stars)} pairs agree, {minimum_stars} are needed"
-        return replace(
-            untouched,
-            status=f"not aligned: {status}",
-            n_matched=len(stars),
-            n_used=int(kept.sum()),
+        said = f"{kept.sum()} of {kept.size} pairs agree, {minimum_stars} are needed"
+        return _untouched(detectors, said, kept.size, int(kept.sum()))
+    attitudes = [corrected(attitude, fit, pivot) for attitude in attitudes]
+    return [
+        _own(*pair, match_radius_arcsec, minimum_stars)
+        for pair in zip(detectors, attitudes, strict=True)
+    ]
+
+
+_FITTED = ("measured", "predicted", "covariance")
+
+
+def _untouched(
+    detectors: Sequence[DetectorStars], why: str, n_matched: int = 0, n_used: int = 0
+) -> list[Alignment]:
+    none = np.zeros(0, int)
+    untouched = Alignment(
+        detectors[0].attitude, False, f"not aligned: {why}", n_matched, n_used,
+        np.nan, 0.0, 0.0, 0.0, none, none,
+    )  # fmt: skip
+    return [replace(untouched, attitude=detector.attitude) for detector in detectors]
+
+
+def _vote(
+    detectors: Sequence[DetectorStars], pivot: np.ndarray, radius: float, turn_arcsec: float
+) -> Tie:
+    stars = [d.measured[voters(d.measured, d.flux, _CROWD_ARCSEC)] for d in detectors]
+    predicted = [d.predicted(d.attitude) for d in detectors]
+    return find_tie(stars, predicted, pivot, radius, float(np.radians(turn_arcsec / 3600)))
+
+
+def _pairs(detector: DetectorStars, attitude: Attitude, radius: float) -> _Pairs:
+    """Match the stars of a detector with its references under an attitude."""
+    measured, predicted = detector.measured, detector.predicted(attitude)
+    stars, references = match(measured, predicted, radius)
+    cosine, sine = (f(np.radians(attitude.roll_ref)) for f in (np.cos, np.sin))
+    # (V2, V3) of offsets east and north; that north turns over a field is nothing to errors.
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    known = turn @ (detector.covariance[references] * _MAS**2) @ turn.T
+    own = (detector.position_err[stars] ** 2 + _RIGID_FLOOR**2)[:, None, None] * np.eye(2)
+    return _Pairs(stars, references, measured[stars], predicted[references], known + own)
+
+
+def _own(detector: DetectorStars, attitude: Attitude, radius: float, minimum: int) -> Alignment:
+    """Fit one detector for itself, from where the exposure is known to point."""
+    pairs = _pairs(detector, attitude, radius)
+    pivot = np.array([attitude.v2_ref, attitude.v3_ref])
+    kept = np.zeros(len(pairs), bool)
+    if len(pairs) >= minimum:
+        kept, fit = fit_without_outliers(
+            pairs.measured, pairs.predicted, pairs.covariance, pivot, minimum
         )
+    if kept.sum() >= minimum:
+        attitude, status = corrected(attitude, fit, pivot), "aligned"
+        rms = float(1000 * np.sqrt(np.mean(fit.residuals**2)))
+    else:
+        status, rms = f"aligned with the exposure: {kept.sum()} pairs of its own", np.nan
+        kept[:] = False
+    shift, turn = correction_between(detector.attitude, attitude)
     return Alignment(
-        attitude=_corrected(attitude, shift, turn),
+        attitude=attitude,
         is_aligned=True,
-        status="aligned",
-        n_matched=len(stars),
+        status=status,
+        n_matched=len(pairs),
         n_used=int(kept.sum()),
-        rms_mas=float(1000 * np.sqrt(np.mean(residuals**2))),
+        rms_mas=rms,
         shift_v2=float(shift[0]),
         shift_v3=float(shift[1]),
-        turn_arcsec=float(np.degrees(turn) * 3600),
-        stars=stars[kept],
-        references=references[kept],
+        turn_arcsec=turn,
+        stars=pairs.stars[kept],
+        references=pairs.references[kept],
     )
-
-
-def _fit_without_outliers(
-    measured: np.ndarray, predicted: np.ndarray, sigma: np.ndarray, pivot: np.ndarray, minimum: int
-) -> tuple[np.ndarray, tuple[np.ndarray, float, np.ndarray]]:
-    """Fit, leaving out pairs far from the others.
-
-    The median pair sets the scale where errors are underestimated.
-    """
-    offset = measured - predicted
-    distance = np.hypot(*(offset - np.median(offset, axis=0)).T) / sigma
-    kept = distance <= max(_CLIP_SIGMA, 3 * float(np.median(distance)))
-    for _ in range(_ROUNDS):
-        if kept.sum() < minimum:
-            break
-        shift, turn, _ = fit_rigid(measured[kept], predicted[kept], sigma[kept], pivot)
-        arm = predicted - pivot
-        expected = predicted + shift + turn * np.column_stack([-arm[:, 1], arm[:, 0]])
-        distance = np.hypot(*(measured - expected).T) / sigma
-        now = distance <= max(_CLIP_SIGMA, 3 * float(np.median(distance[kept])))
-        if (now == kept).all():
-            break
-        kept = now
-    return kept, fit_rigid(measured[kept], predicted[kept], sigma[kept], pivot)
-
-
-def _corrected(attitude: Attitude, shift: np.ndarray, turn: float) -> Attitude:
-    """Return the attitude under which what was predicted at `p` stands at ``shift + turned(p)``."""
-    cosine, sine = np.cos(turn), np.sin(turn)
-    back = np.array([[cosine, sine], [-sine, cosine]]) @ shift
-    there = move_reference(attitude, attitude.v2_ref - back[0], attitude.v3_ref - back[1])
-    roll = (there.roll_ref + np.degrees(turn)) % 360.0
-    return replace(attitude, ra_ref=there.ra_ref, dec_ref=there.dec_ref, roll_ref=roll)

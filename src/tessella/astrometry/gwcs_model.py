@@ -1,7 +1,8 @@
 """The transformation from pixels to the sky as the gwcs object that products carry.
 
 Frames: ``detector`` (pixels of the image) -> ``v2v3`` (telescope, arcsec) -> ``v2v3vacorr`` (the
-same without differential velocity aberration) -> ``world`` (ICRS, deg).
+same without differential velocity aberration) -> ``world`` (ICRS, deg). Where a joint solution
+corrects an image, ``v2v3corr`` stands before the last (fact: romancal's name for it).
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
 from gwcs.wcs import WCS
 
 from tessella.instrument import siaf
-from tessella.models import Attitude, Lattice, Window
+from tessella.models import Attitude, Lattice, WcsCorrection, Window
 
 
 def _polynomial(coefficients: np.ndarray) -> models.Polynomial2D:
@@ -172,6 +173,51 @@ def with_attitude(wcs: WCS, attitude: Attitude, border: int = 0) -> WCS:
         (y.lower, y.upper + 2 * border),
     )
     return turned
+
+
+def with_correction(wcs: WCS, correction: WcsCorrection, v2_ref: float, v3_ref: float) -> WCS:
+    """Return the gwcs of an image with a correction after the velocity aberration.
+
+    Parameters
+    ----------
+    wcs : WCS
+        Of `build_gwcs` or `with_attitude`.
+    correction : WcsCorrection
+        One that changes nothing gives `wcs` itself.
+    v2_ref, v3_ref : float
+        Reference point of the image's aperture [arcsec].
+
+    Examples
+    --------
+    >>> attitude = Attitude(10, 60, 0, 1312.949, -1040.785)
+    >>> wcs = build_gwcs(attitude, "WFI01", Window())
+    >>> moved = with_correction(wcs, WcsCorrection(shift_v3=3.6), attitude.v2_ref, attitude.v3_ref)
+    >>> round(float(moved(2043.5, 2043.5)[1]), 4), "v2v3corr" in moved.available_frames
+    (60.001, True)
+    """
+    if correction == WcsCorrection():
+        return wcs
+    detector_frame, v2v3, vacorr, world = _frames()
+    corrected = coordinate_frames.Frame2D(
+        name="v2v3corr", axes_names=("v2", "v3"), axes_order=(0, 1), unit=(u.arcsec, u.arcsec)
+    )
+    matrix = np.eye(2) + [[correction.m11, correction.m12], [correction.m21, correction.m22]]
+    affine = models.AffineTransformation2D(
+        matrix, translation=[correction.shift_v2, correction.shift_v3]
+    )
+    to_reference = models.Shift(-v2_ref) & models.Shift(-v3_ref)
+    result = WCS(
+        [
+            (detector_frame, wcs.get_transform("detector", "v2v3")),
+            (v2v3, wcs.get_transform("v2v3", "v2v3vacorr")),
+            (vacorr, to_reference | affine | to_reference.inverse),
+            (corrected, wcs.get_transform("v2v3vacorr", "world")),
+            (world, None),
+        ]
+    )
+    result.bounding_box = wcs.bounding_box
+    result.name = wcs.name
+    return result
 
 
 def to_v2v3(wcs: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

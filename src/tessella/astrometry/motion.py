@@ -6,7 +6,7 @@ the observer's barycentric position b (ESA 1997, The Hipparcos and Tycho Catalog
 section 1.2.8, without the radial term, which is below 1 microarcsecond here).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,14 +16,22 @@ _MAS = np.pi / 648000 / 1000
 #: Motion error over parallax error [1 / year]: ratio of the medians in the abstract of Gaia DR2
 #: (Gaia Collaboration, Brown et al. 2018, A&A 616, A1. doi:10.1051/0004-6361/201833051).
 _MOTION_OVER_PARALLAX_ERROR = 1.7
+#: Typical motion per axis of a field star whose own was not measured [mas / year].
+# ASSUME: 10 mas a year, the width of the motions of faint stars towards NGC 188.
+UNMEASURED_MOTION = 10.0
+#: A star that one straight path fits this much worse than expected is no single star (Gaia's ruwe;
+#: Lindegren 2018, GAIA-C3-TN-LU-LL-124).
+_LARGEST_RUWE = 1.4
+#: Order of the parameters in covariances.
+PARAMETERS = ("ra", "dec", "parallax", "pmra", "pmdec")
 
 
 @dataclass(frozen=True)
 class StarCatalogue:
-    """Positions and motions of n stars at one epoch; arrays have the shape (n,)."""
+    """Positions and motions of n stars; arrays have the shape (n,)."""
 
-    #: Julian year that the positions refer to.
-    epoch: float
+    #: Julian year that the positions refer to, of all or of each star.
+    epoch: float | np.ndarray
     #: [deg]
     ra: np.ndarray
     dec: np.ndarray
@@ -32,14 +40,23 @@ class StarCatalogue:
     pmdec: np.ndarray
     #: [mas]; NaN where not measured.
     parallax: np.ndarray
-    #: Standard errors per axis [mas] and [mas / year]; NaN where not known.
-    position_error: np.ndarray
-    motion_error: np.ndarray
+    #: (n, 5, 5): covariance of `PARAMETERS`, positions east and north [mas, mas / year]; NaN where
+    #: not known.
+    covariance: np.ndarray
+    #: Names of the stars; empty where they have none.
+    source_id: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def has_motion(self) -> np.ndarray:
         """True where the motion was measured, (n,)."""
         return np.isfinite(self.pmra) & np.isfinite(self.pmdec)
+
+    @property
+    def status(self) -> np.ndarray:
+        """What is known of each star, (n,): its motion, only its position, or no error of it."""
+        known = np.isfinite(self.covariance[:, 0, 0]) & np.isfinite(self.covariance[:, 1, 1])
+        said = np.where(self.has_motion, "moved", "motion not measured")
+        return np.where(known, said, "error not known")
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,8 @@ class Positions:
     covariance: np.ndarray
     #: (n,): False where no motion was measured: the place is that of the catalogue's epoch.
     is_moved: np.ndarray
+    #: Names of the stars, (n,); empty where they have none.
+    source_id: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def gaia_dr2_errors(parallax_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,10 +96,45 @@ def gaia_dr2_errors(parallax_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return error, _MOTION_OVER_PARALLAX_ERROR * error
 
 
+def covariance_of(
+    errors: np.ndarray, correlations: np.ndarray | None = None, ruwe: np.ndarray | None = None
+) -> np.ndarray:
+    """Return covariances from standard errors and correlations.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (5, n)
+        Of `PARAMETERS` [mas] and [mas / year]; NaN where not known.
+    correlations : ndarray of shape (10, n), optional
+        Of the pairs of `PARAMETERS` in order: ra and dec, ra and parallax, ... NaN counts as none.
+    ruwe : ndarray of shape (n,), optional
+        Gaia's goodness of fit: where it is above 1.4 errors are as much larger; NaN counts as 1.
+
+    Returns
+    -------
+    ndarray of shape (n, 5, 5)
+
+    Examples
+    --------
+    >>> covariance_of(np.array([[2.0], [1.0], [1.0], [1.0], [1.0]]), np.full((10, 1), 0.5))[0, 0]
+    array([4., 1., 1., 1., 1.])
+    """
+    covariance = np.zeros((errors.shape[1], 5, 5))
+    covariance[:] = np.eye(5)
+    if correlations is not None:
+        upper = np.triu_indices(5, 1)
+        known = np.where(np.isfinite(correlations), correlations, 0.0).T
+        covariance[:, upper[0], upper[1]] = covariance[:, upper[1], upper[0]] = known
+    if ruwe is not None:
+        # ASSUME: what a single star's path misses looks like noise of the same size.
+        errors = errors * np.where(ruwe > _LARGEST_RUWE, ruwe, 1.0)
+    return covariance * errors.T[:, :, None] * errors.T[:, None, :]
+
+
 def move_to_epoch(
     stars: StarCatalogue,
     epoch: float,
-    unmeasured_motion_mas_per_year: float,
+    unmeasured_motion_mas_per_year: float = UNMEASURED_MOTION,
     observer_au: np.ndarray | None = None,
 ) -> Positions:
     """Move stars to another epoch.
@@ -101,41 +155,60 @@ def move_to_epoch(
     Returns
     -------
     Positions
-        Covariance = position error squared + (time x motion error) squared; errors of position
-        and motion count as independent, and NaN stays NaN.
+        Covariance: that of position, parallax and motion carried along; where position alone was
+        measured, its own and that of a typical motion. NaN stays NaN.
 
     Examples
     --------
     >>> one = np.ones(1)
-    >>> star = StarCatalogue(2015.5, 10 * one, 60 * one, 0 * one, 100 * one, one, one, one)
-    >>> moved = move_to_epoch(star, 2025.5, 5.0)
-    >>> round(float((moved.dec[0] - 60) * 3.6e6), 3)
-    1000.0
+    >>> errors = covariance_of(np.ones((5, 1)))
+    >>> star = StarCatalogue(2015.5, 10 * one, 60 * one, 0 * one, 100 * one, one, errors)
+    >>> moved = move_to_epoch(star, 2025.5)
+    >>> round(float((moved.dec[0] - 60) * 3.6e6), 3), moved.covariance[0, 0, 0].round(3)
+    (1000.0, np.float64(101.0))
     """
-    years = epoch - stars.epoch
+    years = np.broadcast_to(epoch - np.asarray(stars.epoch, float), np.shape(stars.ra))
     ra, dec = np.radians(np.asarray(stars.ra, float)), np.radians(np.asarray(stars.dec, float))
     direction, east, north = _triad(ra, dec)
     is_moved = stars.has_motion
     moved = direction + years * _MAS * (
         np.where(is_moved, stars.pmra, 0.0) * east + np.where(is_moved, stars.pmdec, 0.0) * north
     )
+    # Offsets east and north by each parameter.
+    by = np.zeros((len(ra), 2, 5))
+    by[:, 0, 0] = by[:, 1, 1] = 1.0
+    by[:, 0, 3] = by[:, 1, 4] = np.where(is_moved, years, 0.0)
     if observer_au is not None:
-        parallax = np.where(np.isfinite(stars.parallax), stars.parallax, 0.0) * _MAS
-        moved = moved - parallax * np.asarray(observer_au, float)[:, None]
-    speed_error = np.where(is_moved, stars.motion_error, unmeasured_motion_mas_per_year)
-    variance = np.asarray(stars.position_error, float) ** 2 + (years * speed_error) ** 2
+        observer = np.asarray(observer_au, float)
+        has_parallax = np.isfinite(stars.parallax)
+        moved = moved - np.where(has_parallax, stars.parallax, 0.0) * _MAS * observer[:, None]
+        by[:, 0, 2], by[:, 1, 2] = np.where(has_parallax, -observer @ np.stack([east, north]), 0.0)
+    # What is not measured takes no part; NaN of positions stays.
+    known = np.where(np.isfinite(stars.covariance), stars.covariance, 0.0)
+    known[:, :2, :2] = stars.covariance[:, :2, :2]
+    unknown = np.where(is_moved, 0.0, (years * unmeasured_motion_mas_per_year) ** 2)
+    # A motion of unknown error is known no better than one that was not measured.
+    no_error = is_moved & ~np.isfinite(stars.covariance[:, 3:, 3:]).all(axis=(1, 2))
+    unknown[no_error] = (years[no_error] * unmeasured_motion_mas_per_year) ** 2
     return Positions(
         ra=np.degrees(np.arctan2(moved[1], moved[0])) % 360.0,
         dec=np.degrees(np.arctan2(moved[2], np.hypot(moved[0], moved[1]))),
-        covariance=variance[:, None, None] * np.eye(2),
+        covariance=by @ known @ by.transpose(0, 2, 1) + unknown[:, None, None] * np.eye(2),
         is_moved=is_moved,
+        source_id=stars.source_id,
     )
 
 
-def scatter_by_errors(stars: StarCatalogue, seed: int) -> StarCatalogue:
+def scatter_by_errors(stars: StarCatalogue, *key: int) -> StarCatalogue:
     """Draw what a survey with the catalogue's errors would have measured of these stars.
 
-    Positions and motions are scattered independently at the catalogue's own epoch.
+    All parameters are scattered at the catalogue's own epoch, correlated as the errors are.
+
+    Parameters
+    ----------
+    stars : StarCatalogue
+    *key : int
+        Seed, and what else the draw is for.
 
     Returns
     -------
@@ -144,25 +217,29 @@ def scatter_by_errors(stars: StarCatalogue, seed: int) -> StarCatalogue:
 
     Examples
     --------
-    >>> one = np.ones(1)
-    >>> star = StarCatalogue(2015.5, 10 * one, 60 * one, 0 * one, 0 * one, one, one, one)
+    >>> one, errors = np.ones(1), covariance_of(np.ones((5, 1)))
+    >>> star = StarCatalogue(2015.5, 10 * one, 60 * one, 0 * one, 0 * one, one, errors)
     >>> bool(abs(scatter_by_errors(star, 1).dec[0] - 60) < 1e-5)
     True
     """
-    east, north, along_ra, along_dec = generator("catalogue errors", seed).standard_normal(
-        (4, len(stars.ra))
-    )
+    drawn = generator("catalogue errors", *key).standard_normal((len(stars.ra), 5))
+    known = np.isfinite(np.einsum("nii->ni", stars.covariance))
+    values, axes = np.linalg.eigh(np.where(np.isfinite(stars.covariance), stars.covariance, 0.0))
+    offsets = np.einsum("nij,nj,nj->ni", axes, np.sqrt(np.maximum(values, 0.0)), drawn)
+    offsets = np.where(known, offsets, np.nan)
     directions = _triad(
         np.radians(np.asarray(stars.ra, float)), np.radians(np.asarray(stars.dec, float))
     )
-    shift = _MAS * np.asarray(stars.position_error, float)
-    measured = directions[0] + shift * (east * directions[1] + north * directions[2])
+    measured = directions[0] + _MAS * (
+        offsets[:, 0] * directions[1] + offsets[:, 1] * directions[2]
+    )
     return replace(
         stars,
         ra=np.degrees(np.arctan2(measured[1], measured[0])) % 360.0,
         dec=np.degrees(np.arctan2(measured[2], np.hypot(measured[0], measured[1]))),
-        pmra=stars.pmra + stars.motion_error * along_ra,
-        pmdec=stars.pmdec + stars.motion_error * along_dec,
+        parallax=stars.parallax + offsets[:, 2],
+        pmra=stars.pmra + offsets[:, 3],
+        pmdec=stars.pmdec + offsets[:, 4],
     )
 
 

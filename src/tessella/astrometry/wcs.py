@@ -30,8 +30,8 @@ def _rotation(axis: int, degrees: float) -> np.ndarray:
     return matrix
 
 
-def _turn(attitude: Attitude) -> np.ndarray:
-    """Matrix from directions in the telescope frame to directions on the sky."""
+def telescope_to_sky(attitude: Attitude) -> np.ndarray:
+    """Return the matrix (3, 3) from unit vectors in the telescope frame to those on the sky."""
     return (
         _rotation(2, attitude.ra_ref)
         @ _rotation(1, -attitude.dec_ref)
@@ -107,7 +107,7 @@ def v2v3_to_sky(
     true_v2 = attitude.v2_ref + attitude.aberration * (np.asarray(v2, float) - attitude.v2_ref)
     true_v3 = attitude.v3_ref + attitude.aberration * (np.asarray(v3, float) - attitude.v3_ref)
     telescope = _vector(true_v2 * _ARCSEC, true_v3 * _ARCSEC)
-    ra, dec = _angles(np.tensordot(_turn(attitude), telescope, 1))
+    ra, dec = _angles(np.tensordot(telescope_to_sky(attitude), telescope, 1))
     return np.degrees(ra) % 360.0, np.degrees(dec)
 
 
@@ -116,7 +116,7 @@ def sky_to_v2v3(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the apparent direction in the telescope [arcsec] of sky positions [deg]."""
     sky = _vector(np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float)))
-    v2, v3 = _angles(np.tensordot(_turn(attitude).T, sky, 1))
+    v2, v3 = _angles(np.tensordot(telescope_to_sky(attitude).T, sky, 1))
     return (
         attitude.v2_ref + (v2 / _ARCSEC - attitude.v2_ref) / attitude.aberration,
         attitude.v3_ref + (v3 / _ARCSEC - attitude.v3_ref) / attitude.aberration,
@@ -156,7 +156,7 @@ def move_reference(attitude: Attitude, v2: float, v3: float) -> Attitude:
 
     Both points are true directions: what comes back has no aberration.
     """
-    turn = _turn(attitude)
+    turn = telescope_to_sky(attitude)
     here = _vector(np.asarray(v2 * _ARCSEC), np.asarray(v3 * _ARCSEC))
     ra, dec = _angles(turn @ here)
     # The V3 axis as a direction at the new point, split into north and east there.

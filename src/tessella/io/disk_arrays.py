@@ -5,10 +5,14 @@ lz4 blocks are chunks of about 4 MB, each with its compressed length before it (
 endian) and its own length in front of the compressed bytes (4 bytes, little endian).
 """
 
+import bz2
 import hashlib
 import os
 import struct
-from collections.abc import Iterator, Mapping
+import tempfile
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -58,10 +62,12 @@ class DiskArray:
             # Neighbouring rows of all planes come from the same chunks; two threads have their own.
             self._chunk = lru_cache(2 * self._n_planes)(self._decompressed)
         elif block.compression != bytes(4):
-            raise DataError(
-                f"{path}: compressed by {block.compression.decode(errors='replace')!r}; "
-                "tessella reads ramps and references that are plain or compressed by 'lz4'"
-            )
+            # What is one stream is unpacked once, to a file without a name.
+            self._unpacked = _unpacked(path, block)
+            weakref.finalize(self, self._unpacked.close)
+
+    #: The bytes of the array, where they had to be unpacked.
+    _unpacked: BinaryIO | None = None
 
     def rows(self, first: int, stop: int) -> np.ndarray:
         """Return rows ``first`` to ``stop - 1`` of all planes, as an array of its own."""
@@ -75,11 +81,20 @@ class DiskArray:
         native = out.astype(out.dtype.newbyteorder("="), copy=False)
         return native.reshape(*self.shape[:-2], stop - first, nx)
 
+    def forget(self) -> None:
+        """Let go of chunks that were unpacked."""
+        if self._block.compression == b"lz4\0":
+            self._chunk.cache_clear()
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read all of it."""
         return np.asarray(self.rows(0, self.shape[-2]), dtype)
 
     def _read_into(self, raw: memoryview, start: int) -> None:
+        if self._unpacked is not None:
+            if os.preadv(self._unpacked.fileno(), [raw], start) < len(raw):
+                raise DataError(f"{self.path}: an array has fewer bytes than its shape needs")
+            return
         if self._block.compression == bytes(4):
             with self.path.open("rb", buffering=0) as file:
                 file.seek(self._block.start + start)
@@ -108,6 +123,33 @@ class DiskArray:
             return lz4.block.decompress(file.read(size))
 
 
+def _unpacked(path: Path, block: _Block) -> BinaryIO:
+    """Unpack a block that is one compressed stream, part by part."""
+    kinds: dict[bytes, Callable[[], Any]] = {
+        b"zlib": zlib.decompressobj,
+        b"bzp2": bz2.BZ2Decompressor,
+    }
+    if block.compression not in kinds:
+        raise DataError(
+            f"{path}: compressed by {block.compression.decode(errors='replace')!r}; "
+            "tessella reads arrays that are plain or compressed by 'lz4', 'zlib' or 'bzp2'"
+        )
+    stream = kinds[block.compression]()
+    out = tempfile.TemporaryFile()  # noqa: SIM115
+    with path.open("rb") as file:
+        position, end = block.start, block.start + block.used
+        while content := os.pread(file.fileno(), min(_PART, end - position), position):
+            try:
+                out.write(stream.decompress(content))
+            except (zlib.error, OSError, ValueError) as error:
+                raise DataError(
+                    f"{path}: damaged: an array cannot be unpacked; fetch it again"
+                ) from error
+            position += len(content)
+    out.flush()
+    return out
+
+
 class Cut:
     """A rectangle of a `DiskArray`."""
 
@@ -124,6 +166,8 @@ class Cut:
 def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
     """Return the arrays that stand under the key ``roman`` of a file, by name.
 
+    An array ``b`` in a mapping ``a`` beside the metadata has the name ``a/b``.
+
     Arrays that stand among the metadata are read at once. What the file is must have been
     checked before (`tessella.io.asdf_files.open_roman`); of one from outside of a run the arrays
     are held against their checksums here.
@@ -132,7 +176,7 @@ def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
     ------
     DataError
         If an array does not agree with its checksum, is compressed in another way than by lz4,
-        or is masked.
+        zlib or bzp2, or is masked.
     """
     path = Path(path)
     tree: Mapping[str, Any] = load_yaml(path)["roman"]
@@ -142,9 +186,7 @@ def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
             for block in blocks:
                 _check(path, file, block)
     found: dict[str, DiskArray | np.ndarray] = {}
-    for name, node in tree.items():
-        if not isinstance(node, Mapping) or "datatype" not in node:
-            continue
+    for name, node in _nodes(tree):
         if "data" in node:
             found[name] = np.array(node["data"], dtype=node["datatype"])
         elif "mask" in node or node.get("offset") or "strides" in node:
@@ -155,6 +197,17 @@ def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
             shape = tuple(int(n) for n in node["shape"])
             found[name] = DiskArray(path, blocks[node["source"]], shape, dtype)
     return found
+
+
+def _nodes(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give name and description of each array."""
+    for name, node in tree.items():
+        if not isinstance(node, Mapping) or (not above and name == "meta"):
+            continue
+        if "datatype" in node:
+            yield above + name, node
+        elif not above:
+            yield from _nodes(node, f"{name}/")
 
 
 def _blocks(file: BinaryIO) -> Iterator[_Block]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tessella.errors import DataError
-from tessella.models import ExposureHeader, PlannedExposure, Window
+from tessella.instrument import siaf
+from tessella.models import ALIGNED, ExposureHeader, PlannedExposure, Window
 
 
 def _planned(header: ExposureHeader) -> PlannedExposure:
@@ -70,15 +71,103 @@ def telemetry_inventory(paths: list[Path]) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
+def level2_inventory(
+    paths: list[Path], window: Window
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """List the exposures that Level 2 files of any origin hold, in the order of their names.
+
+    Parameters
+    ----------
+    paths : list of Path
+    window : Window
+        The part of the detectors that all of them must hold.
+
+    Returns
+    -------
+    exposures : list of dict
+        As `PlannedExposure` has them; where they point is what their own WCS says.
+    excluded : list of dict
+        Files that show no image of the sky: group (all), exposure, detector, optical element and
+        the reason.
+
+    Raises
+    ------
+    DataError
+        If a file is not as it must be, two hold the same detector of the same exposure, or they
+        belong to different programs; file, keyword, what was found and expected are named.
+    """
+    from tessella.io.asdf_files import open_roman
+    from tessella.io.level2_about import about_of, kind_of
+
+    found: dict[str, dict[str, Any]] = {}
+    excluded: list[dict[str, str]] = []
+    first: tuple[Path, int] | None = None
+    for path in paths:
+        with open_roman(path, with_arrays=False) as roman:
+            kind = kind_of(path, roman)
+            if kind not in ALIGNED:
+                excluded.append(_excluded(path, roman["meta"], kind))
+                continue
+            about = about_of(path, roman, window)
+        first = first or (path, about.key.program)
+        if about.key.program != first[1]:
+            raise DataError(
+                f"{path}: meta.observation.program: found {about.key.program}, expected {first[1]} "
+                f"as in {first[0]}; process programs in runs of their own"
+            )
+        planned = _planned_by_image(about)
+        entry = found.setdefault(f"{about.key.name} {about.optical_element}", asdict(planned))
+        held = entry["level2"].setdefault(about.detector, str(path))
+        if held != str(path):
+            raise DataError(
+                f"{path}: meta.observation and meta.instrument: found {about.name}, which {held} "
+                "is too, expected another exposure or detector; keep one of them, or correct "
+                "their visits and exposures"
+            )
+        entry["detectors"][about.detector] = list(vars(about.attitude).values())
+    return [found[name] for name in sorted(found)], excluded
+
+
+def _excluded(path: Path, meta: Any, kind: str) -> dict[str, str]:
+    instrument = meta.get("instrument", {})
+    return {
+        "grouping": "all",
+        "exposure": path.stem.removesuffix("_cal"),
+        "detector": str(instrument.get("detector")),
+        "optical_element": str(instrument.get("optical_element")),
+        "reason": f"{path}: meta.exposure.type is {kind}, expected {' or '.join(ALIGNED)}",
+    }
+
+
+def _planned_by_image(about: Any) -> PlannedExposure:
+    """Plan an exposure whose pointing is told by one of its images."""
+    from tessella.astrometry.wcs import move_reference
+
+    center = siaf.aperture(siaf.WFI_CENTER)
+    pointing = move_reference(about.attitude, center.v2_ref, center.v3_ref)
+    return PlannedExposure(
+        key=about.key,
+        optical_element=about.optical_element,
+        ma_table_number=about.ma_table_number,
+        start_time=str(about.start_time.isot),
+        ra=pointing.ra_ref,
+        dec=pointing.dec_ref,
+        pa=(pointing.roll_ref + center.v3_ideal_y_angle) % 360,
+        exposure_type=about.exposure_type,
+    )
+
+
 if __name__ == "__main__":
     kind, held, *names = sys.argv[1:]
     paths = [Path(name) for name in names]
     try:
-        found = (
-            level1_inventory(paths, Window(**json.loads(held)))
-            if kind == "level1"
-            else telemetry_inventory(paths)
-        )
-        sys.stdout.write(json.dumps(found))
+        excluded: list[dict[str, str]] = []
+        if kind == "level2":
+            found, excluded = level2_inventory(paths, Window(**json.loads(held)))
+        elif kind == "level1":
+            found = level1_inventory(paths, Window(**json.loads(held)))
+        else:
+            found = telemetry_inventory(paths)
+        sys.stdout.write(json.dumps({"exposures": found, "excluded": excluded}))
     except DataError as error:
         sys.exit(f"ERROR: {error}")

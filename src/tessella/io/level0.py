@@ -1,11 +1,9 @@
 """Level 0 files, the readouts on either side of them, and the packet ledger."""
 
 import hashlib
-import io
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.hdf5 import new_hdf5
 from tessella.io.runs import run_of
 from tessella.io.seals import sha256
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
@@ -100,7 +99,7 @@ def write_readouts(
     problems : sequence of str
         What a user of the exposure must know.
     """
-    with replacing(path, provenance) as part, _new_hdf5(part) as file:
+    with replacing(path, provenance) as part, new_hdf5(part) as file:
         file.attrs["header"] = json.dumps(asdict(header))
         file.attrs["problems"] = json.dumps(list(problems))
         for readout in readouts:
@@ -110,38 +109,6 @@ def write_readouts(
             _write_planes(group, readout)
             if received is not None:
                 _write_planes(group.create_group("received"), received[readout.detector])
-
-
-class _Forgiving(io.FileIO):
-    """A file that keeps the first fault of the disk for later."""
-
-    fault: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        """Write all of the data, or as good as: nothing more after a fault."""
-        left = memoryview(data).cast("B")
-        n_bytes = len(left)
-        while left and self.fault is None:
-            try:
-                left = left[super().write(left) or 0 :]
-            except OSError as error:
-                self.fault = error
-        return n_bytes
-
-
-@contextmanager
-def _new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a new HDF5 file; a fault of the disk shows when it is closed.
-
-    Told of it before, HDF5 2.0 crashes the process.
-    """
-    with _Forgiving(path, "w+") as disk:
-        try:
-            with h5py.File(disk, "w") as file:
-                yield file
-        finally:
-            if disk.fault is not None:
-                raise disk.fault
 
 
 def read_readouts(path: str | Path) -> ReadoutFile:

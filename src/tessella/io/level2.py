@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 
 from tessella import flags
-from tessella.half_precision import to_half
+from tessella.half_precision import read_variance, to_half
 from tessella.io.asdf_files import open_roman, plain, save_model
-from tessella.io.exposure_meta import SOFTWARE, read_attitude, update, wcsinfo
+from tessella.io.exposure_meta import SOFTWARE, update, wcsinfo
+from tessella.io.level2_about import SINGLE, VARIANCES, Level2About, about_of, read_about
 from tessella.io.rad import datamodels as rdm
 from tessella.median import median
-from tessella.models import BORDER, Border, Image, Window
+from tessella.models import Border, Image
+
+__all__ = ["Level2About", "read_about", "read_image", "read_meta", "write_image"]
 
 #: Beside what RAD asks for: see docs/level2.md.
 _COUNTS = ("resultants_used", "saturated_from")
-_VARIANCES = ("var_poisson", "var_rnoise", "var_flat")
-_SINGLE = "single_precision"
 #: RAD wants them so.
-_HALF = ("err", *_VARIANCES, "chisq", "dumo")
+_HALF = ("err", *VARIANCES, "chisq", "dumo")
 
 
 def write_image(
@@ -138,8 +139,8 @@ def _set_arrays(model: Any, image: Image, border: Border) -> None:
         model[f"border_ref_pix_{side}"] = counts
         model[f"dq_border_ref_pix_{side}"] = border.dq[side]
     model["jump_indices"] = image.jumps
-    model[_SINGLE] = {
-        name: getattr(image, name).astype(np.float32, copy=False) for name in _VARIANCES
+    model[SINGLE] = {
+        name: getattr(image, name).astype(np.float32, copy=False) for name in VARIANCES
     }
     for name in _COUNTS:
         if getattr(image, name) is not None:
@@ -147,55 +148,75 @@ def _set_arrays(model: Any, image: Image, border: Border) -> None:
 
 
 def read_image(path: str | Path) -> tuple[Image, dict[str, Any]]:
-    """Read a Level 2 file.
+    """Read a Level 2 file of any origin.
 
     Returns
     -------
     image : Image
         Arrays in double precision; variances and errors from the single precision that our own
-        files hold, else from official half precision, which loses those below 6e-8.
+        files hold, else from official half precision, which loses those below 6e-8. The variance
+        of the read noise is what the other parts leave of the total one where a file lacks it
+        (`tessella.half_precision.read_variance`). Images in MJy / sr have a conversion of 1.
     meta : dict
         ``start_time`` (astropy Time), ``exposure_time`` [s], ``filename`` and whether variances
         are in ``single_precision``.
+
+    Raises
+    ------
+    DataError
+        If the file is not whole or not as a Level 2 file must be.
     """
     with open_roman(path) as roman:
-        meta = roman["meta"]
+        about = about_of(Path(path), roman)
         arrays: dict[str, Any] = {
-            name: np.asarray(roman[name]).astype(np.float64)
-            for name in ("data", "err", "var_poisson", "var_rnoise", "var_flat", "chisq", "dumo")
+            name: _double(roman[name]) for name in ("data", "err", "var_poisson")
         }
-        if _SINGLE in roman:
-            held_single = roman[_SINGLE]
-            arrays |= {name: np.asarray(held_single[name], float) for name in _VARIANCES}
-            arrays["err"] = np.sqrt(sum(arrays[name] for name in _VARIANCES))
+        arrays |= _other_variances(roman)
+        if SINGLE in roman:
+            held_single = roman[SINGLE]
+            arrays |= {name: _double(held_single[name]) for name in VARIANCES}
+            arrays["err"] = np.sqrt(sum(arrays[name] for name in VARIANCES))
+        for name in ("chisq", "dumo"):
+            # Simulators leave them out, or give one number for all pixels.
+            known = name in roman and tuple(roman[name].shape) == about.shape
+            arrays[name] = _double(roman[name]) if known else np.full(about.shape, np.nan)
         arrays |= {name: np.asarray(roman[name]) for name in _COUNTS if name in roman}
-        ny, nx = arrays["data"].shape
-        held = meta.get("tessella", {}).get("window")
-        window = (
-            Window(**dict(held))
-            if held is not None
-            else Window(0, 0, nx + 2 * BORDER, ny + 2 * BORDER)
-        )
+        jumps = roman.get("jump_indices")
         image = Image(
-            detector=str(meta["instrument"]["detector"]),
-            optical_element=str(meta["instrument"]["optical_element"]),
-            window=window,
+            detector=about.detector,
+            optical_element=about.optical_element,
+            window=about.window,
             dq=np.asarray(roman["dq"]),
-            jumps=np.asarray(roman["jump_indices"]),
-            attitude=read_attitude(meta),
-            wcs=meta["wcs"],
-            conversion_megajanskys=float(meta["photometry"]["conversion_megajanskys"]),
-            conversion_uncertainty=float(meta["photometry"]["conversion_megajanskys_uncertainty"]),
-            pixel_area_sr=float(meta["photometry"]["pixel_area"]),
+            jumps=np.zeros((0, 3), np.int16) if jumps is None else np.asarray(jumps),
+            attitude=about.attitude,
+            wcs=about.wcs,
+            conversion_megajanskys=about.conversion,
+            conversion_uncertainty=about.conversion_uncertainty,
+            pixel_area_sr=about.pixel_area_sr,
             **arrays,
         )
-        kept = {
-            "start_time": meta["exposure"]["start_time"],
-            "exposure_time": float(meta["exposure"]["exposure_time"]),
-            "filename": str(meta["filename"]),
-            "single_precision": _SINGLE in roman,
-        }
+    kept = {
+        "start_time": about.start_time,
+        "exposure_time": about.exposure_time,
+        "filename": str(about.meta.get("filename", about.path.name)),
+        "single_precision": about.holds_single_precision,
+    }
     return image, kept
+
+
+def _double(array: Any) -> np.ndarray:
+    """Return an array, of older files one with a unit, in double precision."""
+    return np.asarray(getattr(array, "value", array)).astype(np.float64)
+
+
+def _other_variances(roman: Any) -> dict[str, np.ndarray]:
+    """Return the parts of the variance that files of other origin may lack."""
+    flat = _double(roman["var_flat"]) if "var_flat" in roman else None
+    if "var_rnoise" in roman:
+        read = _double(roman["var_rnoise"])
+    else:
+        read = read_variance(_double(roman["err"]), _double(roman["var_poisson"]), flat)
+    return {"var_rnoise": read, "var_flat": np.zeros_like(read) if flat is None else flat}
 
 
 def read_meta(path: str | Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from tessella.astrometry.gwcs_model import build_tangent_gwcs
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import SOFTWARE, update
+from tessella.io.image_meta import tables
+from tessella.io.level2_about import Level2About
 from tessella.io.rad import datamodels as rdm
 from tessella.models import Lattice, Mosaic
 
@@ -22,18 +24,41 @@ def write_mosaic(
     mosaic: Mosaic,
     program: int,
     grouping: str,
-    start_times: Sequence[Time],
+    abouts: Sequence[Level2About],
     pixfrac: float,
-    pixel_scale_ratio: float,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write a coadd that validates against RAD."""
+    """Write a coadd that validates against RAD.
+
+    Parameters
+    ----------
+    path : path
+    mosaic : Mosaic
+    program : int
+    grouping : str
+    abouts : sequence of Level2About
+        Of its members, or, where it has none, of those images that might have been: their times
+        are those of the product.
+    pixfrac : float
+    provenance : mapping
+    """
     model = rdm.MosaicModel.create_fake_data()
-    times = sorted(start_times)
+    times = sorted(about.start_time for about in abouts)
+    ratio = np.sqrt(
+        mosaic.lattice.pixel_area_sr / np.mean([about.pixel_area_sr for about in abouts])
+    )
     covered = np.isfinite(mosaic.data)
     values = mosaic.data[covered] if covered.any() else np.array([np.nan])
-    median = float(np.median(values))
+    good_fraction = float(covered.mean())
+    median = float(np.median(values, overwrite_input=True))
+    values -= median
+    rms = float(np.median(np.abs(values, out=values), overwrite_input=True))
+    del values
     seconds = mosaic.exposure_time[covered]
+    mean_time, longest = (
+        (float(seconds.mean(dtype=float)), float(seconds.max())) if seconds.size else (0.0, 0.0)
+    )
+    del seconds, covered
     update(
         model.meta,
         {
@@ -46,15 +71,15 @@ def write_mosaic(
                 "time_first": times[0],
                 "time_last": times[-1],
                 "time_mean": Time(np.mean([time.mjd for time in times]), format="mjd"),
-                "exposure_time": float(seconds.mean()) if seconds.size else 0.0,
-                "max_exposure_time": float(seconds.max()) if seconds.size else 0.0,
+                "exposure_time": mean_time,
+                "max_exposure_time": longest,
             },
             "instrument": {"name": "WFI", "optical_element": mosaic.optical_element},
             "observation": {"program": program, "exposure_grouping": grouping},
             "statistics": {
                 "image_median": median,
-                "image_rms": float(np.median(np.abs(values - median))),
-                "good_pixel_fraction": float(covered.mean()),
+                "image_rms": rms,
+                "good_pixel_fraction": good_fraction,
             },
             "association": {"name": Path(path).stem.rsplit("_", 1)[0] + "_asn"},
             "cal_step": dict.fromkeys(
@@ -63,7 +88,7 @@ def write_mosaic(
             "resample": {
                 "good_bits": "~DO_NOT_USE",
                 "members": list(mosaic.members),
-                "pixel_scale_ratio": pixel_scale_ratio,
+                "pixel_scale_ratio": float(ratio),
                 "pixfrac": pixfrac,
                 "pointings": len(mosaic.members),
                 "weight_type": "ivm",
@@ -71,12 +96,13 @@ def write_mosaic(
             "wcsinfo": tile_wcsinfo(mosaic.lattice),
         },
     )
+    model.meta["individual_image_meta"] = tables(abouts if mosaic.members else [])
     model.meta["wcs"] = build_tangent_gwcs(mosaic.lattice)
     model.meta["tessella"] = {**provenance, "lattice": vars(mosaic.lattice), **mosaic.meta}
     for name in _ARRAYS:
         values = getattr(mosaic, name)
-        model[name] = values if name == "context" else values.astype(np.float32)
-    model["exposure_time"] = mosaic.exposure_time.astype(np.float32)
+        model[name] = values if name == "context" else values.astype(np.float32, copy=False)
+    model["exposure_time"] = mosaic.exposure_time.astype(np.float32, copy=False)
     model["noise_correlation"] = mosaic.noise_correlation.astype(np.float64)
     save_model(model, path, provenance)
 

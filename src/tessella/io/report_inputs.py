@@ -39,6 +39,8 @@ from tessella.telemetry.ledger import total
 
 #: Side of the picture of a tile [pixels].
 _PICTURE_PIXELS = 1000
+#: Holds a detector from its reference point, with room for alignment [deg].
+_DETECTOR_RADIUS_DEG = 0.11
 _TRUTH_COLUMNS = ("ra", "dec", "half_light_radius", "type")
 
 
@@ -82,8 +84,9 @@ def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
 def saturation_limits(psfs: Iterable[str | Path], options: Mapping[str, Any]) -> dict[str, float]:
     """Return the flux [maggies] from which a star saturates in its second resultant, by filter.
 
-    `options` names the detectors, the time to the end of the second resultant and the electrons
-    that fill a pixel; the sharpest image and the most sensitive detector count.
+    `options` names the detectors, the time to the end of the second resultant (without one there
+    is no limit) and the electrons that fill a pixel; the sharpest image and the most sensitive
+    detector count.
     """
     limits: dict[str, float] = {}
     seconds = options["second_resultant_s"]
@@ -91,10 +94,11 @@ def saturation_limits(psfs: Iterable[str | Path], options: Mapping[str, Any]) ->
         psf = read_effective_psf(path)
         element = Path(path).stem.rsplit("_", 1)[1].upper()
         peak = float(psf.evaluate(np.zeros(1), np.zeros(1))[0])
-        for detector in options["detectors"]:
+        limits.setdefault(element, np.inf)
+        for detector in options["detectors"] if seconds is not None else ():
             rate = 10 ** (0.4 * ab_zero_point(detector, element))
             limit = saturation_flux(rate, seconds, peak, options["saturation_electrons"])
-            limits[element] = min(limit, limits.get(element, np.inf))
+            limits[element] = min(limit, limits[element])
     return limits
 
 
@@ -201,8 +205,9 @@ def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[
         meta = roman["meta"]
         start, status = meta["exposure"]["start_time"], str(meta["wcs_fit_results"]["status"])
         element = str(meta["instrument"]["optical_element"])
+        center = float(meta["wcsinfo"]["ra_ref"]), float(meta["wcsinfo"]["dec_ref"])
     table = read_stars(stars)
-    reference = read_reference_stars(reference_stars, start)
+    reference = read_reference_stars(reference_stars, start, (*center, _DETECTOR_RADIUS_DEG))
 
     def column(name: str, kind: type = float) -> np.ndarray:
         return np.asarray(table[name]).astype(kind)
@@ -233,11 +238,11 @@ def read_packets(ledgers: Sequence[str]) -> dict[str, int] | None:
     return {name: int(getattr(summed, name)) for name in names} | {"rejected": summed.n_rejected}
 
 
-def read_verdicts(paths: Iterable[Path]) -> list[dict[str, str]]:
+def read_verdicts(paths: Iterable[str | Path]) -> list[dict[str, str]]:
     """Read what became of each detector of each exposure."""
     return [
         {"exposure": path.name.removesuffix("_verdict.json"), **row}
-        for path in paths
+        for path in map(Path, paths)
         for row in read_verdict(path)
     ]
 

@@ -1,75 +1,135 @@
 """Tables of stars: those that exposures are aligned with, and those measured in them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from astropy.table import Table
 from astropy.time import Time
 
 from tessella.astrometry.alignment import Alignment
 from tessella.astrometry.gwcs_model import to_v2v3
-from tessella.astrometry.motion import Positions, StarCatalogue, gaia_dr2_errors, move_to_epoch
+from tessella.astrometry.motion import (
+    Positions,
+    StarCatalogue,
+    move_to_epoch,
+    scatter_by_errors,
+)
+from tessella.astrometry.observatory import observatory_position
 from tessella.astrometry.wcs import v2v3_to_sky
-from tessella.errors import DataError
 from tessella.io.atomic import replacing
+from tessella.io.gaia_tables import SCHEMA, catalogue_of
 from tessella.io.seals import sha256
+from tessella.io.star_shards import read_stars_of
 from tessella.models import Image
 from tessella.psf.fit import Stars
+from tessella.sky.shards import shards_near
 
-#: Typical motion of a field star whose own was not measured [mas / year].
-# ASSUME: 10 mas a year, the width of the motions of faint stars towards NGC 188.
-_UNMEASURED_MOTION = 10.0
-_COLUMNS = ("ra", "dec", "pmra", "pmdec", "parallax", "position_error", "motion_error")
-
-
-def read_gaia_table(path: str | Path, epoch: float) -> StarCatalogue:
-    """Read a Gaia table; errors that it lacks follow from those of the parallax.
-
-    Raises
-    ------
-    DataError
-        If it is no table or a column is missing.
-    """
-    try:
-        table = Table.read(path)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a readable table (FITS, ECSV): {reason}") from error
-    needed = ("ra", "dec", "pmra", "pmdec", "parallax", "parallax_error")
-    missing = [name for name in needed if name not in table.colnames]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]} is missing; "
-            f"a table of reference stars needs {', '.join(needed)}"
-        )
-    columns = {
-        name: np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan) for name in needed
-    }
-    position_error, motion_error = gaia_dr2_errors(columns.pop("parallax_error"))
-    return StarCatalogue(
-        epoch=epoch, **columns, position_error=position_error, motion_error=motion_error
-    )
+#: Room for the motions of stars since the epoch of the catalogue [deg].
+_MARGIN_DEG = 0.05
+_SCATTERED = ("ra", "dec", "parallax", "pmra", "pmdec")
+_REFERENCE_SCHEMA = SCHEMA.append(pa.field("status", pa.string()))
 
 
 def write_reference_stars(
-    path: str | Path, stars: StarCatalogue, provenance: Mapping[str, Any]
-) -> None:
-    """Write reference stars at their own epoch."""
-    table = Table({name: getattr(stars, name) for name in _COLUMNS}, meta={"epoch": stars.epoch})
-    with replacing(path, provenance) as part:
-        table.write(part, format="ascii.ecsv")
+    path: str | Path,
+    shards: Iterable[tuple[int, pa.Table]],
+    scatter_seed: int | None,
+    provenance: Mapping[str, Any],
+) -> dict[str, int]:
+    """Write the reference stars of a run at their own epoch, one row group a shard.
+
+    Parameters
+    ----------
+    path : path
+        Parquet file, in the form of `tessella.io.gaia_tables.SCHEMA` and with a column ``status``.
+    shards : iterable of (int, pyarrow.Table)
+        See `tessella.io.star_shards.read_stars_of`.
+    scatter_seed : int or None
+        With it the stars are scattered by their own errors, the same way in whatever run a
+        shard is.
+    provenance : mapping
+
+    Returns
+    -------
+    dict
+        How many stars have each status.
+    """
+    found: dict[str, int] = {}
+    numbers: list[int] = []
+    with replacing(path, provenance) as part, pq.ParquetWriter(part, _REFERENCE_SCHEMA) as writer:
+        for shard, rows in shards:
+            stars = catalogue_of(rows)
+            if scatter_seed is not None:
+                stars = scatter_by_errors(stars, scatter_seed, shard)
+                for name in _SCATTERED:
+                    column = pa.array(getattr(stars, name), pa.float64())
+                    rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+            rows = rows.append_column("status", pa.array(stars.status, pa.string()))
+            writer.write_table(rows.cast(_REFERENCE_SCHEMA), row_group_size=max(len(rows), 1))
+            numbers.append(shard)
+            for status, n in zip(*np.unique(stars.status, return_counts=True), strict=True):
+                found[str(status)] = found.get(str(status), 0) + int(n)
+        writer.add_key_value_metadata({"shards": json.dumps(numbers)})
+    return found
 
 
-def read_reference_stars(path: str | Path, time: Time) -> Positions:
-    """Read reference stars and move them to the time of an exposure."""
+def read_reference_stars(
+    path: str | Path, time: Time, near: tuple[float, float, float] | None = None
+) -> Positions:
+    """Read reference stars and move them to where the telescope saw them at a time.
+
+    Parameters
+    ----------
+    path : path
+        What `write_reference_stars` wrote.
+    time : astropy.time.Time
+    near : (float, float, float), optional
+        Right ascension, declination and radius of the part that is read [deg].
+    """
     sha256(path)
-    table = Table.read(path, format="ascii.ecsv")
-    stars = StarCatalogue(
-        float(table.meta["epoch"]), *(np.asarray(table[name], float) for name in _COLUMNS)
+    file = pq.ParquetFile(path)
+    groups = list(range(file.num_row_groups))
+    if near is not None:
+        numbers = json.loads(file.metadata.metadata[b"shards"])
+        wanted = set(shards_near(*near[:2], near[2] + _MARGIN_DEG).tolist())
+        groups = [group for group in groups if numbers[group] in wanted]
+    rows = file.read_row_groups(groups, columns=SCHEMA.names)
+    if near is not None:
+        rows = rows.filter(pa.array(_is_near(rows, near)))
+    epoch = float(time.jyear)
+    return move_to_epoch(catalogue_of(rows), epoch, observer_au=observatory_position(epoch))
+
+
+def _is_near(rows: pa.Table, near: tuple[float, float, float]) -> np.ndarray:
+    ra, dec = (np.radians(rows[name].to_numpy()) for name in ("ra", "dec"))
+    ra0, dec0, radius = np.radians(near)
+    half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * np.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
+    return half < np.sin((radius + np.radians(_MARGIN_DEG)) / 2) ** 2
+
+
+def read_gaia_field(
+    path: str | Path, epoch: float, ra: float, dec: float, radius_deg: float
+) -> tuple[StarCatalogue, np.ndarray, np.ndarray]:
+    """Read the Gaia stars of a circle [deg], their G magnitudes and BP - RP colours (NaN: none).
+
+    Parameters
+    ----------
+    path, epoch
+        See `tessella.io.star_shards.read_stars_of`.
+    """
+    wanted = shards_near(ra, dec, radius_deg + _MARGIN_DEG).tolist()
+    parts = [SCHEMA.empty_table(), *(rows for _, rows in read_stars_of(path, epoch, wanted))]
+    rows = pa.concat_tables(parts)
+    rows = rows.filter(pa.array(_is_near(rows, (ra, dec, radius_deg))))
+    g, bp, rp = (
+        rows[f"phot_{band}_mean_mag"].to_numpy().astype(float) for band in ("g", "bp", "rp")
     )
-    return move_to_epoch(stars, float(time.jyear), _UNMEASURED_MOTION)
+    return catalogue_of(rows), g, bp - rp
 
 
 def write_truth(path: str | Path, scene: Any, provenance: Mapping[str, Any]) -> None:
@@ -123,13 +183,3 @@ def read_stars(path: str | Path) -> Table:
     """
     sha256(path)
     return Table.read(path, format="ascii.ecsv")
-
-
-def read_gaia_photometry(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read G magnitudes, BP - RP colours (NaN: not measured) and source ids of a Gaia table."""
-    table = Table.read(path)
-    g, bp, rp = (
-        np.ma.filled(np.ma.asarray(table[f"phot_{band}_mean_mag"]).astype(float), np.nan)
-        for band in ("g", "bp", "rp")
-    )
-    return g, bp - rp, np.asarray(table["source_id"])

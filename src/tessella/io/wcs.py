@@ -7,11 +7,14 @@ from typing import Any
 from gwcs.wcs import WCS
 
 from tessella.astrometry.alignment import Alignment
-from tessella.astrometry.gwcs_model import with_attitude
+from tessella.astrometry.gwcs_model import with_attitude, with_correction
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import update, wcsinfo
 from tessella.io.rad import datamodels as rdm
-from tessella.models import BORDER, Image
+from tessella.models import BORDER, Image, WcsCorrection
+
+#: Name of a transformation that was tied to reference stars.
+ALIGNED = "FIT-LVL2-GAIA"
 
 
 def write_wcs(
@@ -56,13 +59,26 @@ def write_wcs(
     }
     model.meta["tessella"] = dict(provenance)
     final = with_attitude(image.wcs, alignment.attitude)
-    final.name = "FIT-LVL2-GAIA" if alignment.is_aligned else "POINTING"
+    final.name = ALIGNED if alignment.is_aligned else "POINTING"
     model["wcs_l2"] = final
     model["wcs_l1"] = with_attitude(image.wcs, alignment.attitude, BORDER)
     save_model(model, path, provenance)
 
 
-def read_wcs(path: str | Path) -> tuple[WCS, dict[str, Any]]:
-    """Read the final transformation of a Level 2 image and what became of its alignment."""
+def read_wcs(
+    path: str | Path, correction: WcsCorrection | None = None
+) -> tuple[WCS, dict[str, Any]]:
+    """Read the final transformation of a Level 2 image and what became of its alignment.
+
+    Parameters
+    ----------
+    path : path
+        What `write_wcs` wrote.
+    correction : WcsCorrection, optional
+        Of the joint solution (`tessella.io.astrometry_solution.read_corrections`).
+    """
     with open_roman(path) as roman:
-        return roman["wcs_l2"], dict(roman["meta"]["wcs_fit_results"])
+        wcs, info = roman["wcs_l2"], roman["meta"]["wcsinfo"]
+        if correction is not None:
+            wcs = with_correction(wcs, correction, float(info["v2_ref"]), float(info["v3_ref"]))
+        return wcs, dict(roman["meta"]["wcs_fit_results"])

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from tessella.astrometry.tangent import pixel_to_sky
-from tessella.config import Config, load_state
+from tessella.config import Config
 from tessella.errors import DataError
-from tessella.instrument.optical_elements import filters
 from tessella.io.atomic import replacing
-from tessella.io.detector_status import refuse_disabled
 from tessella.models import IMAGING, Lattice, PlannedExposure
 from tessella.plan.exposures import elements_of, read_exposures
 from tessella.plan.given import exposure_of, exposures_of_files, files_given, with_attitudes
+from tessella.plan.groupings import groups_of
+from tessella.plan.limits import refuse_far, refuse_large
+from tessella.plan.patches import PlannedPatch, patch_name, plan_patches
+from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality
 from tessella.plan.selection import (
     CHECKED_TYPES,
     NONE,
@@ -33,7 +35,7 @@ from tessella.plan.selection import (
     select,
     selection_id,
 )
-from tessella.plan.tiles import plan_tiles
+from tessella.plan.tiles import Tile, plan_tiles, tiles_of_groups
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Selection:
 class PlannedTile:
     """A tile with its detector images, by filter, in the order in which they are added."""
 
+    grouping: str
+    #: Name of the patch that it is cut from.
+    patch: str
     lattice: dict[str, Any]
     members: dict[str, list[list[str]]]
 
@@ -64,9 +69,12 @@ class Plan:
 
     exposures: dict[str, PlannedExposure]
     tiles: dict[str, PlannedTile]
+    patches: dict[str, PlannedPatch]
     selections: dict[str, Selection]
     #: ``<exposure> <detector>`` to the name of its selection.
     selected: dict[str, str]
+    #: Images that belong to a group and are not added in it.
+    excluded: list[Exclusion]
 
     @property
     def program(self) -> int:
@@ -96,6 +104,9 @@ def _key(config: Config, base: str | Path) -> str:
             ]
         )
     parts.append(find_file(config.references.table, base).read_text())
+    if config.groupings.table is not None:
+        table = find_file(config.groupings.table, base)
+        parts.append(table.read_text() if table.is_file() else None)
     sources = sorted(
         [*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")]
     )
@@ -103,7 +114,10 @@ def _key(config: Config, base: str | Path) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_PLAN_SECTIONS = {"source", "program", "first_start", "detectors", "window", "references", "tile"}
+_PLAN_SECTIONS = {
+    *("source", "program", "first_start", "detectors", "window", "references", "tile"),
+    "groupings",
+}
 
 
 def make_plan(config: Config, base: str | Path) -> Plan:
@@ -114,21 +128,23 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     DataError
         If a table or a file is not as it must be; it is named.
     """
+    unused: list[Exclusion] = []
     if config.source == "simulate":
         table = find_file(str(config.exposures), base)
         exposures = with_attitudes(
             read_exposures(table, config.program, config.first_start), config
         )
     else:
-        exposures = exposures_of_files(config)
+        exposures, unused = exposures_of_files(config)
     _check_exposures(exposures)
     rows = read_reference_table(find_file(config.references.table, base))
     selections: dict[str, Selection] = {}
     selected: dict[str, str] = {}
     for exposure in exposures:
-        needed = reference_types(exposure.exposure_type)
+        needed = reference_types(exposure.exposure_type, bool(exposure.level2))
+        optional = () if exposure.level2 else (*OPTIONAL_TYPES, *CHECKED_TYPES)
         for detector in exposure.detectors:
-            chosen = select(rows, needed, detector, exposure, (*OPTIONAL_TYPES, *CHECKED_TYPES))
+            chosen = select(rows, needed, detector, exposure, optional)
             selection = Selection(
                 detector,
                 exposure.element,
@@ -139,23 +155,53 @@ def make_plan(config: Config, base: str | Path) -> Plan:
             name = selection_id(selection.files, selection.context, detector, exposure.element)
             selections[name] = selection
             selected[f"{exposure.name} {detector}"] = name
-    tiles = {
-        tile.name: PlannedTile(
-            vars(tile.lattice), {k: [list(pair) for pair in v] for k, v in tile.members.items()}
-        )
-        for tile in plan_tiles(
-            [exposure for exposure in exposures if exposure.is_aligned],
-            config.detector_window,
-            config.tile.cutout_pixels,
-        )
-    }
-    return Plan({exposure.name: exposure for exposure in exposures}, tiles, selections, selected)
+    tiles, excluded = _grouped_tiles([one for one in exposures if one.is_aligned], config, base)
+    return Plan(
+        {exposure.name: exposure for exposure in exposures},
+        {tile.name: _planned(tile) for tile in tiles},
+        plan_patches(tiles, [(one.name, d) for one in exposures for d in one.detectors]),
+        selections,
+        selected,
+        [*unused, *excluded],
+    )
+
+
+def _grouped_tiles(
+    images: list[PlannedExposure], config: Config, base: str | Path
+) -> tuple[list[Tile], list[Exclusion]]:
+    """Return the tiles of all groups, and the images that are left out of them."""
+    if config.tile.linking_deg is not None:
+        refuse_far(images, config.tile.linking_deg)
+    tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels)
+    cuts, table = config.groupings.cuts, config.groupings.table
+    quality = {} if table is None else read_quality(find_file(table, base))
+    covered = {pair for tile in tiles for pairs in tile.members.values() for pair in pairs}
+    groups, excluded = {}, []
+    for name, (grouping, members) in groups_of(images, config.groupings.made).items():
+        own = [cut for cut in cuts if grouping in cut.groupings]
+        left_out = exclusions(name, members, own, quality, covered)
+        excluded += left_out
+        gone = {(one.exposure, one.detector) for one in left_out}
+        groups[name] = {(one.name, d) for one in members for d in one.detectors} - gone
+    grouped = tiles_of_groups(tiles, groups)
+    refuse_large(grouped, config.tile.maximum_gigapixels)
+    return grouped, excluded
+
+
+def _planned(tile: Tile) -> PlannedTile:
+    return PlannedTile(
+        tile.grouping,
+        patch_name(tile.grouping, tile.lattice),
+        vars(tile.lattice),
+        {element: [list(pair) for pair in pairs] for element, pairs in tile.members.items()},
+    )
 
 
 def _check_exposures(exposures: list[PlannedExposure]) -> None:
     names = [exposure.name for exposure in exposures]
     for exposure in exposures:
-        given = next(iter((*exposure.level1.values(), *exposure.telemetry)), exposure.name)
+        files = (*exposure.level2.values(), *exposure.level1.values(), *exposure.telemetry)
+        given = next(iter(files), exposure.name)
         allowed = elements_of(exposure.exposure_type)
         if exposure.optical_element not in allowed:
             raise DataError(
@@ -170,6 +216,25 @@ def _check_exposures(exposures: list[PlannedExposure]) -> None:
             )
 
 
+def plan_path(config: Config, base: str | Path) -> Path:
+    """Return the file in which the plan of a run is kept; its name tells what it depends on."""
+    return Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
+
+
+def read_exclusions(path: str | Path) -> list[Exclusion]:
+    """Read from the file of a plan which images it leaves out.
+
+    Raises
+    ------
+    DataError
+        If there is no plan as it was written.
+    """
+    kept = _read(Path(path))
+    if kept is None:
+        raise DataError(f"{path}: no whole plan; start the run again, which writes it")
+    return [Exclusion(**entry) for entry in kept["excluded"]]
+
+
 def load_plan(config: Config, base: str | Path) -> Plan:
     """Return the plan of a run, from its file where nothing it depends on has changed.
 
@@ -179,7 +244,7 @@ def load_plan(config: Config, base: str | Path) -> Plan:
     base : path
         Folder of the workflow, against which shipped files are named.
     """
-    path = Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
+    path = plan_path(config, base)
     kept = _read(path)
     if kept is None:
         plan = make_plan(config, base)
@@ -190,8 +255,10 @@ def load_plan(config: Config, base: str | Path) -> Plan:
     return Plan(
         exposures={name: exposure_of(entry) for name, entry in kept["exposures"].items()},
         tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},
+        patches={name: PlannedPatch(**entry) for name, entry in kept["patches"].items()},
         selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
         selected=kept["selected"],
+        excluded=[Exclusion(**entry) for entry in kept["excluded"]],
     )
 
 
@@ -206,50 +273,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     found = path.read_bytes()
     text = found.partition(b"\n")[2].rstrip(b"\n").decode(errors="replace")
     return json.loads(text) if found == _checked(text).encode() else None
-
-
-def check_inputs(config: Config, plan: Plan, base: str | Path) -> None:
-    """Refuse what the first jobs would fail at: files that are named but absent, or not so.
-
-    Raises
-    ------
-    ConfigError
-        If a detector state that references are made from is not there or not as it must be.
-    DataError
-        If the table of reference stars or a reference of one's own is not there, a detector is
-        not enabled, or the run holds too few darks and flats to measure references from.
-    """
-    files = {Path(file) for chosen in plan.selections.values() for file in chosen.files.values()}
-    states = {path.parts[0] for path in files if not path.is_absolute()}
-    if config.source == "simulate":
-        states.add(config.expose.state)
-    for state in sorted(states):
-        load_state(find_file(config.references.states, base), state)
-    for path in sorted(path for path in files if path.is_absolute()):
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; 'references.table' names it as a reference")
-    for chosen in plan.selections.values():
-        status = chosen.files.get("detectorstatus")
-        # Those that the run makes itself have all detectors enabled.
-        if status is not None and Path(status).is_absolute():
-            refuse_disabled(status, chosen.detector)
-    if config.calibration.measure:
-        _check_campaign(plan)
-    stars = find_file(config.reference_stars.table, base)
-    if not stars.is_file():
-        raise DataError(f"{stars}: no such file; 'reference_stars.table' names the Gaia table")
-
-
-def _check_campaign(plan: Plan) -> None:
-    campaign = [one for one in plan.exposures.values() if one.is_for_calibration]
-    flats = [one.optical_element for one in campaign if one.exposure_type == "WFI_FLAT"]
-    n_darks = len(campaign) - len(flats)
-    n_flats = max((flats.count(name) for name in filters()), default=0)
-    if min(n_darks, n_flats) < 2:
-        raise DataError(
-            f"calibration.measure: the run holds {n_darks} darks and at most {n_flats} flats of a "
-            "filter; at least two of each are needed"
-        )
 
 
 def middle_of_tiles(plan: Plan) -> tuple[float, float]:
@@ -275,8 +298,9 @@ def middle_of_tiles(plan: Plan) -> tuple[float, float]:
 
 def _middles(plan: Plan) -> Iterator[tuple[float, float]]:
     """Give right ascension and declination [deg] of every tile, or else of every image."""
-    for tile in plan.tiles:
-        lattice = plan.lattice(tile)
+    # Groups of a run share cells: each counts once.
+    lattices = {plan.lattice(tile): None for tile in plan.tiles}
+    for lattice in lattices:
         middle = pixel_to_sky(lattice, (lattice.nx - 1) / 2, (lattice.ny - 1) / 2)
         yield float(middle[0]), float(middle[1])
     if plan.tiles:

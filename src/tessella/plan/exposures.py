@@ -104,7 +104,7 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
     DataError
         Naming file, line and column of the first fault.
     """
-    lines = _lines(Path(path))
+    lines = lines_of(Path(path), "exposures", "table of exposures")
     if not lines:
         raise DataError(f"{path}: no table; expected a line of column names: {' '.join(COLUMNS)}")
     header_line, header = lines[0][0], re.split(r"[,\s]+", lines[0][1].strip())
@@ -133,13 +133,20 @@ def read_exposures(path: str | Path, program: int, first_start: str) -> list[Pla
     return exposures
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def lines_of(path: Path, key: str, what: str) -> list[tuple[int, str]]:
+    """Return number and text of the lines of a table that are neither empty nor comments.
+
+    Raises
+    ------
+    DataError
+        If it is no text file; the message tells the key of the configuration and what it names.
+    """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; 'exposures' names the table of exposures")
+        raise DataError(f"{path}: no such file; '{key}' names the {what}")
     try:
         text = path.read_text().splitlines()
     except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file; 'exposures' names the table") from None
+        raise DataError(f"{path}: not a text file; '{key}' names the {what}") from None
     return [
         (i, line) for i, line in enumerate(text, 1) if line.strip() and not line.startswith("#")
     ]

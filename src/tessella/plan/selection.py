@@ -83,17 +83,29 @@ OPTIONAL_COLUMNS = tuple(
 )
 
 
-def reference_types(exposure_type: str) -> tuple[str, ...]:
+def reference_types(exposure_type: str, is_calibrated: bool = False) -> tuple[str, ...]:
     """List the types of references that the stages of an exposure need.
+
+    Parameters
+    ----------
+    exposure_type : str
+        RAD exposure type.
+    is_calibrated : bool
+        Whether it starts at Level 2.
 
     Examples
     --------
     >>> set(reference_types("WFI_IMAGE")) - set(reference_types("WFI_FLAT")) == {
     ...     "flat", "epsf", "apcorr"}
     True
+    >>> reference_types("WFI_IMAGE", is_calibrated=True)
+    ('epsf', 'apcorr')
     """
+    of_stars = _OF_STARS if exposure_type in ALIGNED else ()
+    if is_calibrated:
+        return of_stars
     of_images = _OF_IMAGES if exposure_type in IMAGING else ()
-    return (*_ALWAYS, *of_images, *(_OF_STARS if exposure_type in ALIGNED else ()))
+    return (*_ALWAYS, *of_images, *of_stars)
 
 
 def read_reference_table(path: str | Path) -> list[ReferenceRow]:

@@ -1,21 +1,18 @@
-"""Which part of the sky's lattice is made, and which exposures fall on it."""
+"""Which parts of the sky's lattice are made, and which exposures fall on them."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from tessella.astrometry.tangent import sky_to_pixel
-from tessella.astrometry.wcs import detector_to_sky
+from tessella.astrometry.wcs import detector_to_v2v3, v2v3_to_sky
 from tessella.errors import DataError
 from tessella.models import Attitude, Lattice, PlannedExposure, Window
-from tessella.sky.tessellation import (
-    CELL_SIZE,
-    Region,
-    cell_lattice,
-    cells_touched,
-    lattice_of,
-    region_of,
-)
+from tessella.sky.matching import match_cells, reaches
+from tessella.sky.region_search import region_of
+from tessella.sky.tessellation import cell_lattice, lattice_of, regions
 
 #: The final pointing may differ from the planned one by this much [arcsec].
 POINTING_MARGIN_ARCSEC = 5.0
@@ -25,56 +22,74 @@ POINTING_MARGIN_ARCSEC = 5.0
 class Tile:
     """A rectangle of the sky's lattice, and the detector images that may reach it, by filter."""
 
+    #: Name of the group of exposures that are added.
+    grouping: str
     lattice: Lattice
     #: Filter to (exposure, detector) pairs in the order in which they are added.
     members: dict[str, list[tuple[str, str]]]
 
     @property
     def name(self) -> str:
-        """Official name of the sky cell that holds it."""
-        return self.lattice.skycell
+        """Group, and official name of the sky cell that holds it."""
+        return f"{self.grouping}_{self.lattice.skycell}"
 
 
-def corners(attitude: Attitude, detector: str, window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension and declination [deg] of the outline of a window, 8 points."""
+@dataclass(frozen=True)
+class Footprints:
+    """Outlines of detector images on the sky, (n, 8) each [deg], in the order of adding."""
+
+    images: list[tuple[str, str]]
+    #: Filter of each image.
+    elements: list[str]
+    ra: np.ndarray
+    dec: np.ndarray
+
+
+@cache
+def _outline(detector: str, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Return V2 and V3 [arcsec] of corners and middles of the sides of a window, in order."""
     ny, nx = window.active_shape
     x = window.x + np.array([0, 0.5, 1, 1, 1, 0.5, 0, 0]) * nx - 0.5
     y = window.y + np.array([0, 0, 0, 0.5, 1, 1, 1, 0.5]) * ny - 0.5
-    return detector_to_sky(attitude, detector, x, y)
+    return detector_to_v2v3(detector, x, y)
 
 
-def _outlines(
-    exposures: list[PlannedExposure], window: Window
-) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    return {
-        (exposure.name, detector): corners(Attitude(*numbers), detector, window)
-        for exposure in exposures
-        for detector, numbers in exposure.detectors.items()
-    }
+def outline(attitude: Attitude, detector: str, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Return right ascension and declination [deg] of the outline of a window, 8 points."""
+    return v2v3_to_sky(attitude, *_outline(detector, window))
 
 
-def _reaches(lattice: Lattice, ra: np.ndarray, dec: np.ndarray) -> bool:
-    x, y = sky_to_pixel(lattice, ra, dec)
-    margin = POINTING_MARGIN_ARCSEC / lattice.pixel_scale_arcsec
-    inside_x = np.nanmax(x) > -margin and np.nanmin(x) < lattice.nx + margin
-    inside_y = np.nanmax(y) > -margin and np.nanmin(y) < lattice.ny + margin
-    return bool(np.isfinite(x).any() and inside_x and inside_y)
+def footprints(exposures: Sequence[PlannedExposure], window: Window) -> Footprints:
+    """Return the outlines of all detector images of exposures, as they were planned."""
+    images, elements, outlines = [], [], []
+    for exposure in exposures:
+        for detector, numbers in exposure.detectors.items():
+            images.append((exposure.name, detector))
+            elements.append(exposure.optical_element)
+            outlines.append(outline(Attitude(*numbers), detector, window))
+    ra, dec = np.array(outlines).reshape(-1, 2, 8).swapaxes(0, 1)
+    return Footprints(images, elements, ra, dec)
 
 
 def plan_tiles(
-    exposures: list[PlannedExposure], window: Window, cutout_pixels: int | None
+    exposures: Sequence[PlannedExposure], window: Window, cutout_pixels: int | None
 ) -> list[Tile]:
-    """Plan the tiles of a set of exposures.
+    """Plan the tiles of a set of exposures, which are all added together.
 
     Parameters
     ----------
-    exposures : list of PlannedExposure
+    exposures : sequence of PlannedExposure
         With the attitude of their detectors; without any there are no tiles.
     window : Window
         The part of the detectors that is read.
     cutout_pixels : int, optional
         Side of one square around the middle of the exposures [pixels]; None makes every
-        official cell that an exposure touches.
+        official cell that an exposure touches, grown by the margin of its pointing.
+
+    Returns
+    -------
+    list of Tile
+        Of the grouping `full`, by region, column and row; each has members.
 
     Raises
     ------
@@ -83,47 +98,79 @@ def plan_tiles(
     """
     if not exposures:
         return []
-    outlines = _outlines(exposures, window)
-    lattices = _cells(outlines) if cutout_pixels is None else [_cutout(outlines, cutout_pixels)]
-    elements = {exposure.name: exposure.optical_element for exposure in exposures}
-    tiles = []
-    for lattice in lattices:
-        members: dict[str, list[tuple[str, str]]] = {}
-        for (name, detector), outline in outlines.items():
-            if _reaches(lattice, *outline):
-                members.setdefault(elements[name], []).append((name, detector))
-        if members:
-            tiles.append(Tile(lattice, members))
-    if not tiles:
+    known = footprints(exposures, window)
+    if cutout_pixels is None:
+        return _cells(known)
+    lattice = _cutout(known, cutout_pixels)
+    near = np.flatnonzero(_reach(known, lattice))
+    if not near.size:
         raise DataError(
             "no exposure falls on the planned tile; check RA, DEC and 'tile.cutout_pixels'"
         )
-    return tiles
+    return [Tile("full", lattice, _by_filter(known, near))]
 
 
-def _cutout(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]], size: int) -> Lattice:
-    region, x, y = _middle(outlines)
-    return lattice_of(region, round(x - size / 2), round(y - size / 2), size, size)
+def _cells(known: Footprints) -> list[Tile]:
+    matches = match_cells(known.ra, known.dec, POINTING_MARGIN_ARCSEC)
+    keys = np.stack([matches.region, matches.column, matches.row])
+    cells, which = np.unique(keys, axis=1, return_inverse=True)
+    # Footprints of a cell keep their order: a stable sort.
+    order = np.argsort(which.ravel(), kind="stable")
+    counts = np.bincount(which.ravel(), minlength=cells.shape[1])
+    members = np.split(matches.footprint[order], np.cumsum(counts)[:-1])
+    return [
+        Tile("full", cell_lattice(regions()[index], column, row), _by_filter(known, images))
+        for (index, column, row), images in zip(cells.T.tolist(), members, strict=True)
+    ]
 
 
-def _middle(
-    outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
-) -> tuple[Region, float, float]:
-    first_ra, first_dec = next(iter(outlines.values()))
-    region = region_of(float(first_ra[0]), float(first_dec[0]))
-    origin = lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE)
-    pixels = [sky_to_pixel(origin, ra, dec) for ra, dec in outlines.values()]
-    x, y = (np.concatenate([position[axis] for position in pixels]) for axis in (0, 1))
-    return region, float(np.nanmin(x) + np.nanmax(x)) / 2, float(np.nanmin(y) + np.nanmax(y)) / 2
+def _by_filter(known: Footprints, which: np.ndarray) -> dict[str, list[tuple[str, str]]]:
+    members: dict[str, list[tuple[str, str]]] = {}
+    for number in which.tolist():
+        members.setdefault(known.elements[number], []).append(known.images[number])
+    return members
 
 
-def _cells(outlines: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> list[Lattice]:
-    found: dict[tuple[int, int, int], Lattice] = {}
-    for ra, dec in outlines.values():
-        for region in {
-            region_of(float(a), float(d)).index: region_of(float(a), float(d))
-            for a, d in zip(ra, dec, strict=True)
-        }.values():
-            for column, row in cells_touched(region, ra, dec):
-                found[region.index, column, row] = cell_lattice(region, column, row)
-    return [found[key] for key in sorted(found)]
+def _cutout(known: Footprints, size: int) -> Lattice:
+    """Return the square around the middle of all footprints, in the region of the first."""
+    region = region_of(known.ra[0, 0], known.dec[0, 0])
+    x, y = sky_to_pixel(cell_lattice(region, 0, 0), known.ra, known.dec)
+    middle_x, middle_y = ((np.nanmin(one) + np.nanmax(one)) / 2 for one in (x, y))
+    return lattice_of(region, round(middle_x - size / 2), round(middle_y - size / 2), size, size)
+
+
+def _reach(known: Footprints, lattice: Lattice) -> np.ndarray:
+    x, y = sky_to_pixel(lattice, known.ra, known.dec)
+    half = lattice.nx / 2, lattice.ny / 2
+    middle = half[0] - 0.5, half[1] - 0.5
+    return reaches(x, y, middle, half, POINTING_MARGIN_ARCSEC / lattice.pixel_scale_arcsec)
+
+
+def tiles_of_groups(
+    tiles: Sequence[Tile], groups: Mapping[str, Collection[tuple[str, str]]]
+) -> list[Tile]:
+    """Return the tiles of groups: those of all images, with the images of each group.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        Of all images.
+    groups : mapping
+        Name of each group to its (exposure, detector) pairs.
+
+    Returns
+    -------
+    list of Tile
+        Group by group, in the order of `tiles`; a tile without images in a group is left out.
+    """
+    found = []
+    for group, images in groups.items():
+        for tile in tiles:
+            members = {
+                element: kept
+                for element, pairs in tile.members.items()
+                if (kept := [pair for pair in pairs if pair in images])
+            }
+            if members:
+                found.append(Tile(group, tile.lattice, members))
+    return found

@@ -65,9 +65,9 @@ def changed_options(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Caus
 
     Examples
     --------
-    >>> made = {"stage": "coadd_tile", "code": "1", "software": "", "options": {"pixfrac": 1.0}}
+    >>> made = {"stage": "coadd_patch", "code": "1", "software": "", "options": {"pixfrac": 1.0}}
     >>> [str(cause) for cause in changed_options(made, {**made, "options": {"pixfrac": 0.8}})]
-    ['coadd_tile: option pixfrac 1.0 -> 0.8']
+    ['coadd_patch: option pixfrac 1.0 -> 0.8']
     """
     if a["stage"] != b["stage"]:
         yield Cause("members", b["stage"], f"made by {a['stage']} in A")

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 _EXPOSURE = re.compile(r"(?:^|/)(r\d{19}_\d{4})(?=_|\.)")
-_TILE = re.compile(r"(?:^|_|/)(\d{3}[pm]\d\dx\d\dy\d\d)(?=_|\.)")
+_TILE = re.compile(r"(?:^|_|/)([a-z0-9]+_\d{3}[pm]\d\dx\d\dy\d\d)(?=_|\.)")
 #: How names start and end, and what such a product is called; the first that fits counts.
 _KINDS = (
     ("simulation/", "_readouts.h5", "simulated exposure"),
     ("simulation/", "_persistence.asdf", "state of simulated traps"),
     ("simulation/", ".ecsv", "truth table"),
-    ("references/reference_stars", ".ecsv", "table of reference stars"),
+    ("references/reference_stars", ".parquet", "table of reference stars"),
     ("references/selections/", ".json", "choice of references"),
     ("references/", ".asdf", "reference"),
     ("measured/", ".asdf", "measured reference"),
@@ -28,6 +28,8 @@ _KINDS = (
     ("level2/", "_wcs.asdf", "alignment"),
     ("level2/", "_persistence.asdf", "state of traps"),
     ("level3/", "_coadd.asdf", "coadd"),
+    ("level3/", "_exclusions.ecsv", "table of exclusions"),
+    ("level3/", "_asn.json", "association"),
     ("level4/", "_segm.asdf", "segmentation map"),
     ("level4/", "_measurements.parquet", "table of a band"),
     ("level4/", "_cat.parquet", "catalog"),
@@ -89,7 +91,7 @@ def tiles_in(names: Iterable[str]) -> set[str]:
 
     Examples
     --------
-    >>> tiles_in(["level4/000p86x36y63_f106_measurements.parquet"])
-    {'000p86x36y63'}
+    >>> tiles_in(["level4/full_000p86x36y63_f106_measurements.parquet"])
+    {'full_000p86x36y63'}
     """
     return {found for name in names for found in _TILE.findall(name)}

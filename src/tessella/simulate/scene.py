@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tessella.astrometry.motion import StarCatalogue, move_to_epoch
+from tessella.astrometry.observatory import observatory_position
 from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
 from tessella.instrument.optical_elements import filters
 from tessella.models import Lattice
@@ -58,7 +59,6 @@ def draw_scene(
     catalogue: StarCatalogue,
     g_mag: np.ndarray,
     bp_rp: np.ndarray,
-    source_id: np.ndarray,
     epoch: float,
     seed: int,
 ) -> np.ndarray:
@@ -69,14 +69,12 @@ def draw_scene(
     field : Field
         Where, and how many objects.
     catalogue : StarCatalogue
-        n stars; those without a measured motion stay at their place.
+        n stars with Gaia's names; those without a measured motion stay at their place.
     g_mag, bp_rp : ndarray of shape (n,)
         Gaia G magnitude and BP - RP colour; NaN where not measured: stars without magnitude are
         left out, those without colour get a colour of 1.
-    source_id : ndarray of shape (n,)
-        Gaia's names.
     epoch : float
-        Julian year at which all positions hold.
+        Julian year at which all positions hold, as the observatory sees them.
     seed : int
         Keys the draw.
 
@@ -88,15 +86,15 @@ def draw_scene(
     Examples
     --------
     >>> none = np.zeros(0)
-    >>> empty = StarCatalogue(2015.5, none, none, none, none, none, none, none)
+    >>> empty = StarCatalogue(2015.5, none, none, none, none, none, np.zeros((0, 5, 5)))
     >>> field = Field(10.0, 60.0, 60.0, 140.0, 30.0)
-    >>> scene = draw_scene(field, empty, none, none, none.astype(int), 2027.0, 1)
+    >>> scene = draw_scene(field, empty, none, none, 2027.0, 1)
     >>> len(scene), scene["type"][0]
     (680, np.str_('PSF'))
     """
     area_arcmin2 = (2 * field.half_width_arcsec / 60) ** 2
     parts = (
-        _catalogue_stars(field, catalogue, g_mag, bp_rp, source_id, epoch),
+        _catalogue_stars(field, catalogue, g_mag, bp_rp, epoch),
         _drawn_stars(field, round(field.stars_per_arcmin2 * area_arcmin2), seed),
         _drawn_galaxies(field, round(field.galaxies_per_arcmin2 * area_arcmin2), seed),
     )
@@ -149,15 +147,15 @@ def _catalogue_stars(
     catalogue: StarCatalogue,
     g_mag: np.ndarray,
     bp_rp: np.ndarray,
-    source_id: np.ndarray,
     epoch: float,
 ) -> np.ndarray:
-    moved = move_to_epoch(catalogue, epoch, unmeasured_motion_mas_per_year=0.0)
+    moved = move_to_epoch(catalogue, epoch, observer_au=observatory_position(epoch))
     x, y = sky_to_pixel(_plane(field), moved.ra, moved.dec)
     half = field.half_width_arcsec
     keep = (np.abs(x) < half) & (np.abs(y) < half) & np.isfinite(g_mag)
     rows = _point_sources(int(keep.sum()))
-    rows["ra"], rows["dec"], rows["source_id"] = moved.ra[keep], moved.dec[keep], source_id[keep]
+    rows["ra"], rows["dec"] = moved.ra[keep], moved.dec[keep]
+    rows["source_id"] = catalogue.source_id[keep] if len(catalogue.source_id) else 0
     # ASSUME: stars without a measured colour are like the Sun, BP - RP of about 1.
     color = np.where(np.isfinite(bp_rp), bp_rp, 1.0)[keep]
     # ASSUME: the AB magnitude at 0.64 um is G + 0.3, and stars brighten by 0.9 (BP - RP) magnitudes

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
+from tessella.astrometry.tangent import pixel_to_sky
 from tessella.models import Lattice
 
 _N = 13
@@ -21,6 +21,9 @@ PIXEL_SCALE_ARCSEC = 0.055
 CELL_SIZE = 5000
 CELL_PITCH = 4800
 CELL_BORDER = 100
+#: Edges of the inner part of a cell, 4800 pixels wide [pixels].
+INNER_LOW = CELL_BORDER - 0.5
+INNER_HIGH = CELL_SIZE - CELL_BORDER - 0.5
 #: Number in a cell's name of the row and column that hold the tangent point.
 _CENTRAL = 50
 
@@ -104,22 +107,6 @@ def regions() -> tuple[Region, ...]:
     return tuple(table)
 
 
-def region_of(ra: float, dec: float) -> Region:
-    """Return the region that a direction [deg] belongs to.
-
-    Examples
-    --------
-    >>> region_of(12.1, 85.3).index
-    1
-    """
-    for region in regions():
-        if region.contains(ra, dec):
-            return region
-    raise ValueError(
-        f"no region holds RA {ra}, Dec {dec}; RA and Dec are degrees, Dec from -90 to 90"
-    )
-
-
 def cell_name(region: Region, column: int, row: int) -> str:
     """Return the official name of a cell; x stands before the row and y before the column.
 
@@ -177,8 +164,32 @@ def cell_lattice(region: Region, column: int, row: int) -> Lattice:
     return lattice_of(region, column * CELL_PITCH, row * CELL_PITCH, CELL_SIZE, CELL_SIZE)
 
 
+def is_cell(region: Region, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Tell which cells there are: those with a corner of their inner part in the region's bounds.
+
+    Parameters
+    ----------
+    region : Region
+    column, row : (n,) int
+        Counted from the central cell.
+
+    Examples
+    --------
+    >>> is_cell(regions()[0], np.array([-1, -1]), np.array([-25, -26]))
+    array([ True, False])
+    """
+    origin = cell_lattice(region, 0, 0)
+    inside = np.zeros(np.shape(column), bool)
+    for dx in (INNER_LOW, INNER_HIGH):
+        for dy in (INNER_LOW, INNER_HIGH):
+            inside |= region.contains(
+                *pixel_to_sky(origin, column * CELL_PITCH + dx, row * CELL_PITCH + dy)
+            )
+    return inside
+
+
 def cells_of(region: Region) -> list[tuple[int, int]]:
-    """List (column, row) of the cells with a corner of their inner part within a region's bounds.
+    """List (column, row) of all cells of a region, in the official order.
 
     Examples
     --------
@@ -186,34 +197,6 @@ def cells_of(region: Region) -> list[tuple[int, int]]:
     1985
     """
     n = max(region.nx, region.ny) // CELL_PITCH // 2 + 3
-    column, row = (
-        index.ravel() for index in np.meshgrid(np.arange(-n, n + 1), np.arange(-n, n + 1))
-    )
-    origin = lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE)
-    inside = np.zeros(column.size, bool)
-    for dx in (CELL_BORDER - 0.5, CELL_SIZE - CELL_BORDER - 0.5):
-        for dy in (CELL_BORDER - 0.5, CELL_SIZE - CELL_BORDER - 0.5):
-            inside |= region.contains(
-                *pixel_to_sky(origin, column * CELL_PITCH + dx, row * CELL_PITCH + dy)
-            )
-    return sorted(
-        zip(column[inside].tolist(), row[inside].tolist(), strict=True),
-        key=lambda cell: (cell[1], cell[0]),
-    )
-
-
-def cells_touched(region: Region, ra: np.ndarray, dec: np.ndarray) -> list[tuple[int, int]]:
-    """List (column, row) of the cells of a region that the box around the points [deg] touches."""
-    x, y = sky_to_pixel(lattice_of(region, 0, 0, CELL_SIZE, CELL_SIZE), ra, dec)
-    first_column, last_column = _cell_range(x)
-    first_row, last_row = _cell_range(y)
-    kept = set(cells_of(region))
-    touched = [
-        (c, r) for r in range(first_row, last_row + 1) for c in range(first_column, last_column + 1)
-    ]
-    return [cell for cell in touched if cell in kept]
-
-
-def _cell_range(pixels: np.ndarray) -> tuple[int, int]:
-    first = int(np.floor((np.nanmin(pixels) - CELL_SIZE) / CELL_PITCH)) + 1
-    return first, int(np.floor(np.nanmax(pixels) / CELL_PITCH))
+    row, column = (index.ravel() for index in np.mgrid[-n : n + 1, -n : n + 1])
+    kept = is_cell(region, column, row)
+    return list(zip(column[kept].tolist(), row[kept].tolist(), strict=True))

@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 
 from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
 from tessella.models import Lattice
-from tessella.sky.tessellation import CELL_BORDER, CELL_SIZE, cell_lattice, regions
+from tessella.sky.matching import primary_cell
+from tessella.sky.tessellation import cell_lattice, regions
 from tessella.sources.detection import Detection
 from tessella.sources.stamps import stamps
 
@@ -127,10 +128,8 @@ def spatial_id(detection: Detection, columns: Mapping[str, np.ndarray]) -> dict[
     cell = cell_lattice(region, name_y - 50, name_x - 50)
     in_cell_x = np.where(known, x, 0.0) - lattice.x_tangent + cell.x_tangent
     in_cell_y = np.where(known, y, 0.0) - lattice.y_tangent + cell.y_tangent
-    primary = region.contains(*pixel_to_sky(lattice, np.where(known, x, 0), np.where(known, y, 0)))
-    for position in (in_cell_x, in_cell_y):
-        low, high = CELL_BORDER - 0.5, CELL_SIZE - CELL_BORDER - 0.5
-        primary &= (position > low) & (position <= high)
+    owner = primary_cell(*pixel_to_sky(lattice, np.where(known, x, 0), np.where(known, y, 0)))
+    primary = np.all(np.stack(owner, 1) == (region.index, name_y - 50, name_x - 50), axis=1)
     identifier = (
         (~primary).astype(np.int64) << _OUTSIDE_BIT
         | lattice.region << _REGION_BIT

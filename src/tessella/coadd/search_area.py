@@ -1,0 +1,105 @@
+"""The part of the lattice in which outliers are searched for, and blocks of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tessella.coadd.disagreement import GROWTH, HALO
+from tessella.coadd.median_stack import COARSE
+from tessella.models import Lattice
+from tessella.sky.tessellation import CELL_SIZE
+
+#: Pixels of an image whose centre lies on the patch, or so far from it, are decided [pixels of
+#: the lattice]: what a coadd of the patch, whose drops reach beyond it, can need.
+EDGE = 16
+#: Beyond that, neighbours whose strict threshold decides about them [pixels of the lattice].
+_BEYOND = EDGE + 3 * COARSE * GROWTH
+#: Bytes for each pixel of an input that falls on a block: plane, value, error, where.
+_PIXEL_BYTES = 20
+#: x0, x1, y0, y1 of a rectangle of coarse pixels.
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Area:
+    """A patch on its region's lattice, x0 <= x < x1 and y0 <= y < y1 [pixels]."""
+
+    x0: int
+    x1: int
+    y0: int
+    y1: int
+
+    @property
+    def coarse(self) -> Box:
+        """Coarse pixels that hold the pixels to be decided."""
+        x0, y0 = ((edge - _BEYOND) // COARSE for edge in (self.x0, self.y0))
+        x1, y1 = (-(-(edge + _BEYOND) // COARSE) for edge in (self.x1, self.y1))
+        return x0, x1, y0, y1
+
+
+def on_region(lattice: Lattice) -> tuple[Lattice, Area]:
+    """Return the lattice of the region of a patch, and where on it the patch is.
+
+    The lattice's first pixel is that of the region's central cell, and it is of that size: places
+    on it may lie anywhere.
+
+    Examples
+    --------
+    >>> on_region(Lattice(10.0, 60.0, 99.5, -300.5, 0.055, 200, 100))[1]
+    Area(x0=2400, x1=2600, y0=2800, y1=2900)
+    """
+    center = CELL_SIZE / 2 - 0.5
+    x0, y0 = round(center - lattice.x_tangent), round(center - lattice.y_tangent)
+    whole = replace(lattice, x_tangent=center, y_tangent=center, nx=CELL_SIZE, ny=CELL_SIZE)
+    return whole, Area(x0, x0 + lattice.nx, y0, y0 + lattice.ny)
+
+
+def blocks_of(
+    boxes: Sequence[Box], whole: Box, along_x: bool, first: int, count: int, n_bytes: int
+) -> list[Box]:
+    """Cut lines of coarse pixels into blocks that need no more than some memory.
+
+    Parameters
+    ----------
+    boxes : sequence of tuple of int
+        What each image covers.
+    whole : tuple of int
+        What is to be cut.
+    along_x : bool
+        Lines run along x; else along y.
+    first, count : int
+        First line of `whole`, and number of lines.
+    n_bytes : int
+        A block of one line may take more.
+
+    Returns
+    -------
+    list of tuple of int
+        In order; together they are the lines.
+
+    Examples
+    --------
+    >>> one = (-9, 1009, -9, 109)
+    >>> blocks_of([one, one], (0, 994, 0, 100), True, 0, 100, 40 * 1000 * 56)
+    [(0, 994, 0, 50), (0, 994, 50, 100)]
+    """
+    turned = [box if along_x else (*box[2:], *box[:2]) for box in (whole, *boxes)]
+    (x0, x1, y0, _), covered = turned[0], turned[1:]
+    start = y0 + first
+    end = start + count
+    cost = np.zeros(count + 2 * HALO + 1, np.int64)
+    for box in covered:
+        width = max(min(box[1], x1 + HALO) - max(box[0], x0 - HALO), 0)
+        low, high = np.clip(np.array(box[2:]) - start + HALO, 0, count + 2 * HALO)
+        cost[low + 1 : high + 1] += width * _PIXEL_BYTES
+    cost = np.cumsum(cost)
+    blocks = []
+    while start < end:
+        # A block needs the lines of its halo too.
+        at = start - end + count
+        stop = int(np.searchsorted(cost, cost[at] + n_bytes, side="right")) - 1 - 2 * HALO
+        stop = min(max(stop - count + end, start + 1), end)
+        blocks.append((x0, x1, start, stop) if along_x else (start, stop, x0, x1))
+        start = stop
+    return blocks

@@ -1,0 +1,119 @@
+"""Pictures of coadds: a preview, a thumbnail, and maps of what it is made of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tessella.io.atomic import replacing
+from tessella.models import Mosaic
+
+#: Longest side [pixels].
+_PREVIEW, _THUMBNAIL, _MAP = 1080, 300, 500
+
+
+def write_previews(
+    preview: Path, thumbnail: Path, maps: Path, mosaic: Mosaic, provenance: Mapping[str, Any]
+) -> None:
+    """Write the pictures of a coadd: north is up, east to the right, as its pixels go.
+
+    Parameters
+    ----------
+    preview, thumbnail : path
+        PNG of the sky, brightness as the inverse hyperbolic sine of the significance.
+    maps : path
+        PNG of coverage, exposure time, depth and sky.
+    mosaic : Mosaic
+    provenance : mapping
+    """
+    for path, side in ((preview, _PREVIEW), (thumbnail, _THUMBNAIL)):
+        _write_picture(path, stretched(binned(mosaic.data, side)), provenance)
+    _write_maps(maps, mosaic, provenance)
+
+
+def binned(values: np.ndarray, side: int) -> np.ndarray:
+    """Return means of squares of pixels, so that no side is longer than `side`.
+
+    NaN does not count; squares without a number are NaN.
+
+    Examples
+    --------
+    >>> binned(np.array([[1.0, 3.0], [np.nan, 2.0]]), 1).tolist()
+    [[2.0]]
+    """
+    step = -(-max(values.shape) // side)
+    ny, nx = (-(-n // step) for n in values.shape)
+    out = np.full((ny, nx), np.nan)
+    for y in range(ny):
+        rows = values[y * step : (y + 1) * step]
+        known = np.isfinite(rows)
+        starts = np.arange(0, values.shape[1], step)
+        n = np.add.reduceat(known.sum(axis=0), starts)
+        total = np.add.reduceat(np.where(known, rows, 0).sum(axis=0, dtype=float), starts)
+        out[y, n > 0] = total[n > 0] / n[n > 0]
+    return out
+
+
+def stretched(values: np.ndarray) -> np.ndarray:
+    """Return brightness from 0 to 1 of surface brightness; 0 where it is not known.
+
+    The sky's noise is a tenth of the range, 1000 times that the end of it.
+
+    Examples
+    --------
+    >>> stretched(np.full((2, 2), np.nan)).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return np.zeros(values.shape)
+    sky = np.median(known)
+    noise = 1.4826 * np.median(np.abs(known - sky)) or 1.0
+    scaled = np.arcsinh((values - sky) / noise / 2 + 1) / np.arcsinh(500)
+    return np.clip(np.nan_to_num(scaled), 0, 1)
+
+
+def _write_picture(path: Path, brightness: np.ndarray, provenance: Mapping[str, Any]) -> None:
+    with replacing(path, provenance) as part:
+        mpl.image.imsave(
+            part,
+            brightness,
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            origin="lower",
+            metadata={"Software": "tessella"},
+        )  # fmt: skip
+
+
+def _write_maps(path: Path, mosaic: Mosaic, provenance: Mapping[str, Any]) -> None:
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    FigureCanvasAgg(figure)
+    n_inputs = np.zeros(mosaic.data.shape, np.uint16)
+    for plane in mosaic.context:
+        n_inputs += np.bitwise_count(plane)
+    covered = n_inputs > 0
+    maps = {
+        "images": np.where(covered, n_inputs, np.nan),
+        "exposure time [s]": np.where(covered, mosaic.exposure_time, np.nan),
+        "depth: 1 sigma of a pixel [MJy / sr]": mosaic.err,
+        "surface brightness [MJy / sr]": mosaic.data,
+    }
+    for axes, (title, values) in zip(figure.subplots(2, 2).flat, maps.items(), strict=True):
+        small = binned(values, _MAP)
+        known = small[np.isfinite(small)]
+        low, high = np.percentile(known, [1, 99]) if known.size else (0.0, 1.0)
+        shown = axes.imshow(
+            small, origin="lower", vmin=low, vmax=high if high > low else low + 1, cmap="viridis",
+            extent=(-0.5, mosaic.lattice.nx - 0.5, -0.5, mosaic.lattice.ny - 0.5),
+        )  # fmt: skip
+        axes.set_title(title)
+        figure.colorbar(shown, ax=axes)
+    cell = mosaic.lattice.skycell
+    figure.suptitle(f"{cell}  {mosaic.optical_element}  {len(mosaic.members)} images")
+    with replacing(path, provenance) as part:
+        figure.savefig(part, dpi=100, metadata={"Software": "tessella"})

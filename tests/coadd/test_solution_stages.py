@@ -1,0 +1,178 @@
+"""The stages that lead to a solution: the same bits on any number of ranks."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import exposures
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from tessella.astrometry.alignment import Alignment
+from tessella.astrometry.tangent import sky_to_pixel
+from tessella.astrometry.wcs import attitude_of, detector_to_sky
+from tessella.io.exposure_meta import exposure_meta
+from tessella.io.level2 import read_meta, write_image
+from tessella.io.skies import read_skies
+from tessella.io.solution import read_solution
+from tessella.io.wcs import write_wcs
+from tessella.models import WcsCorrection, Window
+from tessella.sky.region_search import region_of
+from tessella.sky.tessellation import CELL_SIZE, cell_lattice, regions
+
+WINDOW = Window(1536, 1536, 256, 256)
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+SEARCH = {"signal_to_noise": [5.0, 4.0], "core": [0.75, 0.5], "gradient": [1.0, 0.7]}
+CORRECTION = ("shift_v2", "shift_v3", "m11", "m12", "m21", "m22")
+N_HITS, HIT = 40, 20.0
+
+
+def exposure(folder, number, element="F158"):
+    """A dithered image of noise, sky and hits, with its final WCS; its paths and hits."""
+    rng = np.random.default_rng(number)
+    attitude = attitude_of("WFI01", 12.108 + number * 3e-4, 45.0 + number * 1e-4, 0.1 * number)
+    data = 1 + 0.1 * number + 0.1 * rng.standard_normal(WINDOW.active_shape)
+    hits = rng.choice(data.size, N_HITS, replace=False)
+    data.ravel()[hits] += HIT
+    image = replace(exposures.make_image(data, 0.1, WINDOW, attitude), optical_element=element)
+    key = replace(exposures.KEY, exposure=number)
+    header = replace(exposures.HEADER, key=key, optical_element=element)
+    meta = exposure_meta(header, "WFI01", WINDOW, exposures.PATTERN, 0)
+    stem = folder / f"{key.name}_wfi01_{element.lower()}"
+    paths = Path(f"{stem}_cal.asdf"), Path(f"{stem}_wcs.asdf")
+    write_image(paths[0], image, *exposures.plain_border(image), meta, {}, {}, {})
+    nothing = np.zeros(0, int)
+    aligned = Alignment(
+        attitude, False, "not aligned", 0, 0, np.nan, 0.0, 0.0, 0.0, nothing, nothing
+    )
+    write_wcs(paths[1], image, read_meta(paths[0]), aligned, {})
+    return paths, hits
+
+
+def run(script, *words, launcher=()):
+    command = [*launcher, sys.executable, str(SCRIPTS / script), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Four images, the solution of the region, and the lattice of a patch."""
+    folder = tmp_path_factory.mktemp("solution")
+    made = [exposure(folder, number) for number in (1, 2, 3, 4)]
+    table = Table({"image": [paths[0].stem.removesuffix("_cal") for paths, _ in made]})
+    for name in ("n_stars", "n_references", "rms_mas", *CORRECTION):
+        table[name] = 0.0
+    table["status"] = "solved"
+    table["shift_v2"][2] = 1e-3
+    table.write(folder / "astrometry.ecsv", format="ascii.ecsv")
+    attitude = attitude_of("WFI01", 12.1085, 45.0002, 0.0)
+    ra, dec = map(float, detector_to_sky(attitude, "WFI01", 1660.0, 1660.0))
+    region = region_of(ra, dec).index
+    whole = cell_lattice(regions()[region], 0, 0)
+
+    x, y = (int(place) for place in sky_to_pixel(whole, ra, dec))
+    middle = CELL_SIZE / 2 - 0.5
+    patch = replace(
+        whole, x_tangent=middle - (x - 200), y_tangent=middle - (y - 190), nx=400, ny=380
+    )
+    return folder, made, region, patch
+
+
+def inputs_of(files):
+    folder, made, _, _ = files
+    paths = [paths for paths, _ in made]
+    return (
+        "--images", *(a for a, _ in paths), "--wcs", *(b for _, b in paths),
+        "--astrometry", folder / "astrometry.ecsv",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def skies(files):
+    path = files[0] / "skies.ecsv"
+    words = "--options", '{"planes": false}', "--region", files[2], *inputs_of(files)
+    done = run("match_skies.py", *words, "--skies", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def solved(files, skies, ranks, launcher=()):
+    folder, _, _, patch = files
+    path = folder / f"{ranks}_solution.h5"
+    done = run(
+        "find_outliers.py", "--options", json.dumps(SEARCH), "--patch", "full_0001x06y06",
+        "--lattice", json.dumps(vars(patch)), "--ranks", ranks, *inputs_of(files),
+        "--skies", skies, "--solution", path, launcher=launcher,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return read_solution(path)
+
+
+@pytest.fixture(scope="module")
+def alone(files, skies):
+    return solved(files, skies, 1)
+
+
+def test_skies_differ_as_they_were_made(skies):
+    found = list(read_skies(skies).values())
+    scale = exposures.make_image(np.zeros(WINDOW.active_shape), 0.1, WINDOW).conversion_megajanskys
+    levels = np.array([sky.level for sky in found]) / scale
+    # Medians of some 3000 pixels of 0.1 each: 1.25 * 0.1 / sqrt(3000) * sqrt(2) = 3e-3; four times.
+    np.testing.assert_allclose(np.diff(levels), 0.1, atol=0.013)
+    for sky in found:
+        assert sky.sky_variance == pytest.approx((0.1 * scale) ** 2, rel=1e-3)
+        assert sky.weight == 1 / sky.sky_variance
+
+
+def test_hits_are_outliers_and_all_is_said_of_the_inputs(files, alone):
+    _, made, _, _ = files
+    assert [item.name for item in alone.inputs] == [
+        paths[0].stem.removesuffix("_cal") for paths, _ in made
+    ]
+    assert alone.inputs[2].correction == WcsCorrection(shift_v2=1e-3)
+    for item, (_, hits) in zip(alone.inputs, made, strict=True):
+        assert item.shape == WINDOW.active_shape
+        assert len(item.image_sha256) == len(item.wcs_sha256) == 64
+        # Hits of 200 sigma: all that are covered twice on the patch; noise marks next to none.
+        assert set(item.outliers.tolist()) & set(hits.tolist())
+        assert len(set(item.outliers.tolist()) - set(hits.tolist())) <= 2
+        assert item.area_ratio == pytest.approx(4.0, rel=0.1)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 7])
+def test_bits_do_not_depend_on_the_number_of_ranks(files, skies, alone, ranks):
+    if not MPIEXEC.is_file():
+        pytest.skip(f"{MPIEXEC} is not here")
+    assert solved(files, skies, ranks, (MPIEXEC, "-n", str(ranks))).id == alone.id
+
+
+def test_images_of_two_filters_are_refused(files, tmp_path):
+    folder, made, region, _ = files
+    (image, wcs), _ = exposure(folder, 1, "F106")
+    table = Table.read(folder / "astrometry.ecsv", format="ascii.ecsv")
+    table["image"][0] = image.stem.removesuffix("_cal")
+    table.write(tmp_path / "astrometry.ecsv", format="ascii.ecsv")
+    done = run(
+        "match_skies.py", "--options", '{"planes": false}', "--region", region,
+        "--images", image, made[1][0][0], "--wcs", wcs, made[1][0][1],
+        "--astrometry", tmp_path / "astrometry.ecsv", "--skies", tmp_path / "skies.ecsv",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "images of one filter" in done.stderr.strip().splitlines()[-1]
+
+
+def test_image_without_a_row_in_the_solution_is_refused(files, tmp_path):
+    folder, made, region, _ = files
+    table = Table.read(folder / "astrometry.ecsv", format="ascii.ecsv")[1:]
+    table.write(tmp_path / "astrometry.ecsv", format="ascii.ecsv")
+    (image, wcs), _ = made[0]
+    done = run(
+        "match_skies.py", "--options", '{"planes": false}', "--region", region, "--images", image,
+        "--wcs", wcs, "--astrometry", tmp_path / "astrometry.ecsv", "--skies", tmp_path / "s.ecsv",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "no row of r" in done.stderr.strip().splitlines()[-1]
