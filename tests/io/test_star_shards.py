@@ -240,3 +240,11 @@ def test_command_builds_shards(tmp_path, capsys):
     assert main([*words[:2], str(tmp_path / "absent.csv"), "--shards", str(tmp_path / "new")]) == 1
     assert "absent.csv" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_tables_without_a_star_are_refused_and_leave_nothing(tmp_path):
+    table = tmp_path / "header_alone.csv"
+    table.write_text("ra,dec,pmra,pmdec,parallax,parallax_error\n")
+    with pytest.raises(DataError, match=r"header_alone\.csv: no row of a star"):
+        build_shards([table], tmp_path / "shards", 2015.5)
+    assert list(tmp_path.iterdir()) == [table]

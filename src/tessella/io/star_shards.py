@@ -64,7 +64,7 @@ def build_shards(
     Raises
     ------
     DataError
-        If a table cannot be read, or the folder holds something.
+        If a table cannot be read, the tables hold no star, or the folder holds something.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -76,6 +76,9 @@ def build_shards(
         batches = (batch for table in tables for batch in read_batches(table, epoch))
         runs = list(_write_runs(batches, part / "runs", sorted_rows))
         known = _merge(runs, part)
+        if not known:
+            names = ", ".join(map(str, tables))
+            raise DataError(f"{names}: no row of a star; expected a Gaia table, name another one")
         shutil.rmtree(part / "runs")
         index = {
             "format": _FORMAT,
