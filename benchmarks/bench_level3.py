@@ -46,7 +46,8 @@ from tessella.coadd.block_sums import Contribution, add_image, blocks_of
 from tessella.coadd.drizzle_kernel import drizzle_alone
 from tessella.config import load, section
 from tessella.environment import variables
-from tessella.io.coadd_inputs import Rows, open_input
+from tessella.io.coadd_inputs import open_input
+from tessella.io.level2_pixels import Rows
 from tessella.io.level3 import read_mosaic
 from tessella.io.solution import read_solution
 from tessella.models import Lattice
@@ -99,7 +100,7 @@ class Bench:
             self.level3
             / {
                 "astrometry": f"{region}_astrometry.ecsv",
-                "skies": f"{region}_{element}_skies.ecsv",
+                "inputs": f"{region}_{element}_inputs.h5",
                 "solution": f"{self.patch}_{element}_solution.h5",
                 "sums": f"{self.patch}_{element}_sums.h5",
                 "mosaic": f"{stem}_coadd.asdf",
@@ -119,28 +120,28 @@ class Bench:
     def command(self, stage: str, ranks: int) -> list[str]:
         """Return the command of a stage, as its rule has it."""
         script = str(ROOT / "workflow_scripts" / f"{stage}.py")
-        inputs = ["--images", *map(str, self.images), "--wcs", *map(str, self.wcs)]
+        images = ["--images", *map(str, self.images)]
         lattice = vars(self.lattice)
         patch = {"grouping": "full", "lattice": lattice, "tiles": [lattice]}
         arguments = {
             "match_skies": [
                 *("--options", section(self.options.sky_match)),
-                *("--region", str(self.lattice.region), *inputs),
-                *self._paths("astrometry", "skies"),
+                *("--region", str(self.lattice.region), *images, "--wcs", *map(str, self.wcs)),
+                *self._paths("astrometry", "inputs"),
             ],
             "find_outliers": [
                 *("--options", section(self.options.outliers), "--patch", self.patch),
-                *("--lattice", json.dumps(lattice), "--ranks", str(ranks), *inputs),
-                *self._paths("astrometry", "skies", "solution"),
+                *("--lattice", json.dumps(lattice), "--ranks", str(ranks), *images),
+                *self._paths("inputs", "solution"),
             ],
             "coadd_patch": [
                 *("--options", section(self.options.coadd), "--patch", json.dumps(patch)),
-                *("--ranks", str(ranks), *inputs),
+                *("--ranks", str(ranks), *images),
                 *self._paths("solution", "sums"),
             ],
             "cut_cell": [
                 *("--lattice", json.dumps(lattice), "--program", "1", "--grouping", "full"),
-                *("--images", *map(str, self.images)),
+                *images,
                 *self._paths("sums", "mosaic", "preview", "thumbnail", "maps"),
             ],
         }[stage]

@@ -6,7 +6,6 @@ rule coadd_patch:
     input:
         script="<scripts>/coadd_patch.py",
         images=of_patch("cal.asdf"),
-        wcs=of_patch("wcs.asdf"),
         solution="<results>/level3/{patch}_{element}_solution.h5",
     output:
         sums=update("<results>/level3/{patch}_{element}_sums.h5"),
@@ -29,7 +28,7 @@ rule coadd_patch:
     shell:
         "{params.launcher} python {input.script:q} --options {params.options:q} --patch {params.patch:q}"
         " --ranks {resources.tasks} --solution {input.solution:q} --images {input.images:q}"
-        " --wcs {input.wcs:q} --sums {output.sums:q} > {log:q} 2>&1"
+        " --sums {output.sums:q} > {log:q} 2>&1"
 
 
 rule cut_cell:

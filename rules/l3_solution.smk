@@ -2,14 +2,14 @@
 
 
 rule match_skies:
-    """Find the sky level of each image of a region, so that images agree where they overlap."""
+    """Place each image of a region and find its sky level, so that images agree where they overlap."""
     input:
         script="<scripts>/match_skies.py",
         images=of_region("cal.asdf"),
         wcs=of_region("wcs.asdf"),
         astrometry="<results>/level3/region{region}_astrometry.ecsv",
     output:
-        skies="<results>/level3/region{region}_{element}_skies.ecsv",
+        inputs="<results>/level3/region{region}_{element}_inputs.h5",
     log:
         "<logs>/match_skies/{region}_{element}.log",
     benchmark:
@@ -24,7 +24,7 @@ rule match_skies:
         region=lambda wildcards: int(wildcards.region),
     shell:
         "python {input.script:q} --options {params.options:q} --region {params.region} --images {input.images:q}"
-        " --wcs {input.wcs:q} --astrometry {input.astrometry:q} --skies {output.skies:q} > {log:q} 2>&1"
+        " --wcs {input.wcs:q} --astrometry {input.astrometry:q} --inputs {output.inputs:q} > {log:q} 2>&1"
 
 
 rule find_outliers:
@@ -32,12 +32,8 @@ rule find_outliers:
     input:
         script="<scripts>/find_outliers.py",
         images=of_patch("cal.asdf"),
-        wcs=of_patch("wcs.asdf"),
-        astrometry=lambda wildcards: (
-            f"{RESULTS}/level3/region{patch_region(wildcards)}_astrometry.ecsv"
-        ),
-        skies=lambda wildcards: (
-            f"{RESULTS}/level3/region{patch_region(wildcards)}_{wildcards.element}_skies.ecsv"
+        inputs=lambda wildcards: (
+            f"{RESULTS}/level3/region{patch_region(wildcards)}_{wildcards.element}_inputs.h5"
         ),
     output:
         solution="<results>/level3/{patch}_{element}_solution.h5",
@@ -59,5 +55,5 @@ rule find_outliers:
         launcher=launcher,
     shell:
         "{params.launcher} python {input.script:q} --options {params.options:q} --patch {wildcards.patch}"
-        " --lattice {params.lattice:q} --ranks {resources.tasks} --images {input.images:q} --wcs {input.wcs:q}"
-        " --astrometry {input.astrometry:q} --skies {input.skies:q} --solution {output.solution:q} > {log:q} 2>&1"
+        " --lattice {params.lattice:q} --ranks {resources.tasks} --images {input.images:q}"
+        " --inputs {input.inputs:q} --solution {output.solution:q} > {log:q} 2>&1"

@@ -16,7 +16,6 @@ def main(argv=None):
         "ranks:int",
         "solution",
         "images*",
-        "wcs*",
         "sums",
     )
     from tessella.io.atomic import replacing
@@ -24,7 +23,7 @@ def main(argv=None):
     from tessella.io.solution import read_solution
     from tessella.io.sums import make_room, open_sums, write_added
     from tessella.models import Lattice
-    from tessella.parallel import gather, gather_all, is_first, rank_of, share, tell, world
+    from tessella.parallel import gather, is_first, meet, rank_of, share, tell, world
     from tessella.run import coadd_patch, coadd_update
 
     comm = world(args.ranks)
@@ -33,17 +32,15 @@ def main(argv=None):
     lattice = Lattice(**args.patch["lattice"])
     tiles = [Lattice(**tile) for tile in args.patch["tiles"]]
     origin, update, file = None, None, None
-    # Each rank checks and places its part of the images, and tells the others where they are.
+    # Each rank holds its part of the images against their seals, and none begins before all have.
     solution = read_solution(args.solution)
-    files = coadd_update.files_of(solution, args.images, args.wcs)
-    mine = share(len(solution.inputs), comm)
-    placed = gather_all(coadd_update.place_inputs(solution, lattice, files, *mine), comm)
+    files = coadd_update.files_of(solution, args.images)
+    coadd_update.check_inputs(solution, lattice, files, *share(len(solution.inputs), comm))
+    meet(comm)
     if is_first(comm):
         told = {"patch": args.patch, **args.options}
-        origin = provenance("coadd_patch", told, [args.solution, *args.images, *args.wcs])
-        update = coadd_update.find_update(
-            args.sums, solution, lattice, tiles, files, placed, args.options
-        )
+        origin = provenance("coadd_patch", told, [args.solution, *args.images])
+        update = coadd_update.find_update(args.sums, solution, lattice, tiles, files, args.options)
         for line in update.told:
             logging.info(line)
     with replacing(args.sums, origin) if is_first(comm) else nullcontext() as part:
@@ -52,7 +49,9 @@ def main(argv=None):
             make_room(part, update.n_slots)
             file = open_sums(part)
         update, file = tell((update, file), comm)
-        blocks = coadd_patch.share_of_blocks(file.box, rank, n_ranks, side, update.along_x)
+        blocks = coadd_patch.share_of_blocks(
+            file.box, rank, n_ranks, side, update.row_direction, file.n_planes
+        )
         found = gather(coadd_patch.make_blocks(file, blocks, update, pixfrac, tiles), comm)
         if is_first(comm) and not update.is_current:
             held = coadd_update.with_products(update.held, found, len(tiles))

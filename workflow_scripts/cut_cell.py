@@ -21,7 +21,7 @@ def main(argv=None):
     from tessella.io.previews import write_previews
     from tessella.io.provenance import provenance
     from tessella.models import Lattice
-    from tessella.run.coadd_patch import write_cell
+    from tessella.run.cut_cell import write_cell
 
     told = {"lattice": args.lattice, "program": args.program, "grouping": args.grouping}
     origin = provenance("cut_cell", told, [args.sums, *args.images])

@@ -1,4 +1,4 @@
-"""Level 2 -> the sky level of each image of a region and filter, so that overlaps agree."""
+"""Level 2 -> where each image of a region and filter lies, and its sky, so that overlaps agree."""
 
 import logging
 
@@ -6,28 +6,30 @@ from tessella.stage import stage_arguments
 
 
 def main(argv=None):
-    """Measure the sky of each image in blocks, compare them, write a row for each image."""
+    """Place each image, measure its sky in blocks, compare them, write all of it."""
     args = stage_arguments(
-        __doc__, argv, "options", "region:int", "images*", "wcs*", "astrometry", "skies"
+        __doc__, argv, "options", "region:int", "images*", "wcs*", "astrometry", "inputs"
     )
     from tessella.coadd.sky_blocks import sky_blocks
     from tessella.coadd.sky_levels import match_skies
+    from tessella.io.placed_inputs import write_placed_inputs
     from tessella.io.provenance import provenance
-    from tessella.io.skies import write_skies
-    from tessella.io.solution_inputs import open_corrected, pixels_of
+    from tessella.io.region_inputs import open_corrected, pixels_of, placed_input, with_skies
     from tessella.sky.tessellation import cell_lattice, regions
 
     lattice = cell_lattice(regions()[args.region], 0, 0)
-    names, measured = [], []
-    for item, _ in open_corrected(args.images, args.wcs, args.astrometry):
-        names.append(item.name)
-        measured.append(sky_blocks(item.places_on(lattice), pixels_of(item)))
-    skies = match_skies(names, measured, **args.options)
-    for name, level, n_blocks in zip(names, skies.level, skies.n_blocks, strict=True):
-        logging.info("%s: sky %.5f MJy / sr, %d shared blocks", name, level, n_blocks)
+    placed, measured = [], []
+    for item, correction in open_corrected(args.images, args.wcs, args.astrometry):
+        placed.append(placed_input(item, correction, lattice))
+        measured.append(sky_blocks(placed[-1].places, pixels_of(item)))
+    skies = match_skies([item.name for item in placed], measured, **args.options)
+    placed = with_skies(placed, skies, measured)
+    for item in placed:
+        told = item.name, item.level, item.n_shared_blocks
+        logging.info("%s: sky %.5f MJy / sr, %d shared blocks", *told)
     told = {"region": args.region, **args.options}
     origin = provenance("match_skies", told, [*args.images, *args.wcs, args.astrometry])
-    write_skies(args.skies, names, skies, measured, origin)
+    write_placed_inputs(args.inputs, placed, origin)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def world(n_ranks: int) -> Any:
         )
     sys.excepthook = partial(_end_all, MPI.COMM_WORLD, sys.excepthook)
     # A rank that has nothing left to do must not keep a core busy until the others have ended.
-    atexit.register(_meet, MPI.COMM_WORLD)
+    atexit.register(meet, MPI.COMM_WORLD)
     return MPI.COMM_WORLD
 
 
@@ -60,8 +60,10 @@ def _end_all(
     comm.Abort(1)
 
 
-def _meet(comm: Any) -> None:
+def meet(comm: Any) -> None:
     """Wait until all ranks are here, asleep: MPI's own waits take all of a core."""
+    if comm is None:
+        return
     met = comm.Ibarrier()
     while not met.Test():
         time.sleep(_NAP)
@@ -91,7 +93,7 @@ def gather(part: Any, comm: Any) -> list[Any] | None:
     """Collect the parts of all ranks, in their order, on the first one; None on the others."""
     if comm is None:
         return [part]
-    _meet(comm)
+    meet(comm)
     return comm.gather(part, root=0)
 
 
@@ -117,7 +119,7 @@ def tell(value: Any, comm: Any) -> Any:
     """
     if comm is None:
         return value
-    _meet(comm)
+    meet(comm)
     return comm.bcast(value, root=0)
 
 

@@ -22,13 +22,14 @@ from tessella.io.coadd_inputs import open_input
 from tessella.io.exposure_meta import exposure_meta
 from tessella.io.level2 import read_meta, write_image
 from tessella.io.level3 import read_mosaic
+from tessella.io.region_inputs import placed_input
 from tessella.io.seals import sha256
-from tessella.io.solution import Solution, SolvedInput, write_solution
+from tessella.io.solution import Solution, solved, write_solution
 from tessella.io.wcs import write_wcs
 from tessella.models import WcsCorrection, Window
-from tessella.run.coadd_patch import write_cell
+from tessella.run.cut_cell import write_cell
 from tessella.sky.region_search import region_of
-from tessella.sky.tessellation import CELL_SIZE, lattice_of
+from tessella.sky.tessellation import CELL_SIZE, cell_lattice, lattice_of, regions
 
 WINDOW = Window(1536, 1536, 256, 256)
 SCRIPT = Path(__file__).parents[2] / "workflow_scripts" / "coadd_patch.py"
@@ -70,15 +71,14 @@ def inputs(tmp_path_factory):
     return folder, [exposure(folder, number) for number in (1, 2, 3, 4)], lattice
 
 
-def solved(paths, level=0.7, outliers=(5, 9000)):
+def row(paths, region, level=0.7, outliers=(5, 9000)):
+    """The row of an image in a solution."""
     opened = open_input(*paths)
     rows = opened.rows(0, 248)
     variance = float(np.median((rows.var_poisson + rows.var_rnoise)[rows.good]))
-    return SolvedInput(
-        opened.name, sha256(paths[0]), sha256(paths[1]), opened.shape, WcsCorrection(), level,
-        0.0, 0.0, 1 / variance, opened.exposure_time, 4.0, opened.conversion, 0,
-        np.array(outliers, np.int32),
-    )  # fmt: skip
+    placed = placed_input(opened, WcsCorrection(), cell_lattice(regions()[region], 0, 0))
+    placed = replace(placed, level=level, slope_x=0.0, slope_y=0.0, weight=1 / variance)
+    return solved(placed, np.array(outliers, np.int32), 0)
 
 
 def coadded(inputs, sums, numbers, ranks=1, change=None, options=OPTIONS, rows=None):
@@ -87,7 +87,8 @@ def coadded(inputs, sums, numbers, ranks=1, change=None, options=OPTIONS, rows=N
     chosen = [paths[k] for k in numbers]
     known, change = rows or {}, change or {}
     rows = [
-        known.get(k) or solved(p, **change.get(k, {})) for k, p in zip(numbers, chosen, strict=True)
+        known.get(k) or row(p, lattice.region, **change.get(k, {}))
+        for k, p in zip(numbers, chosen, strict=True)
     ]
     solution = folder / f"{sums.stem}_solution.h5"
     write_solution(
@@ -97,7 +98,7 @@ def coadded(inputs, sums, numbers, ranks=1, change=None, options=OPTIONS, rows=N
     words = [
         "--options", json.dumps(options), "--patch", json.dumps(patch), "--ranks", str(ranks),
         "--solution", str(solution), "--images", *(str(a) for a, _ in chosen),
-        "--wcs", *(str(b) for _, b in chosen), "--sums", str(sums),
+        "--sums", str(sums),
     ]  # fmt: skip
     if ranks == 1:
         runpy.run_path(str(SCRIPT))["main"](words)
@@ -153,7 +154,7 @@ def test_coadd_is_made_of_all_inputs(inputs, alone):
     assert len(mosaic.members) == 4
     assert np.isfinite(mosaic.data).mean() > 0.5
     # Data are 1 DN / s, of which the solution takes 0.7 MJy / sr.
-    scale = solved(inputs[1][0]).conversion
+    scale = open_input(*inputs[1][0]).conversion
     assert np.nanmedian(mosaic.data) == pytest.approx(scale - 0.7, abs=0.01)
 
 
@@ -196,10 +197,10 @@ def test_stage_that_fails_leaves_the_sums_as_they_were(inputs, alone):
     # In the pixels: only who reads them finds it.
     content[-len(content) // 2] ^= 255
     more = folder, [*paths, damaged], lattice
-    row = solved(damaged)
+    whole = row(damaged, lattice.region)
     damaged[0].write_bytes(content)
     with pytest.raises(DataError, match="8_F158_cal.asdf"):
-        coadded(more, sums, (0, 1, 2, 3, 4), rows={4: row})
+        coadded(more, sums, (0, 1, 2, 3, 4), rows={4: whole})
     assert sha256(sums) == before
     assert [path.name for path in folder.glob(".failed*")] == []
 

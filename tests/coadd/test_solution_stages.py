@@ -16,7 +16,7 @@ from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import attitude_of, detector_to_sky
 from tessella.io.exposure_meta import exposure_meta
 from tessella.io.level2 import read_meta, write_image
-from tessella.io.skies import read_skies
+from tessella.io.placed_inputs import read_placed_inputs
 from tessella.io.solution import read_solution
 from tessella.io.wcs import write_wcs
 from tessella.models import WcsCorrection, Window
@@ -92,40 +92,42 @@ def inputs_of(files):
 
 
 @pytest.fixture(scope="module")
-def skies(files):
-    path = files[0] / "skies.ecsv"
+def placed(files):
+    path = files[0] / "inputs.h5"
     words = "--options", '{"planes": false}', "--region", files[2], *inputs_of(files)
-    done = run("match_skies.py", *words, "--skies", path)
+    done = run("match_skies.py", *words, "--inputs", path)
     assert done.returncode == 0, done.stderr
     return path
 
 
-def solved(files, skies, ranks, launcher=()):
+def solved(files, placed, ranks, launcher=()):
     folder, _, _, patch = files
     path = folder / f"{ranks}_solution.h5"
     done = run(
         "find_outliers.py", "--options", json.dumps(SEARCH), "--patch", "full_0001x06y06",
-        "--lattice", json.dumps(vars(patch)), "--ranks", ranks, *inputs_of(files),
-        "--skies", skies, "--solution", path, launcher=launcher,
+        "--lattice", json.dumps(vars(patch)), "--ranks", ranks,
+        "--images", *(paths[0] for paths, _ in files[1]), "--inputs", placed,
+        "--solution", path, launcher=launcher,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return read_solution(path)
 
 
 @pytest.fixture(scope="module")
-def alone(files, skies):
-    return solved(files, skies, 1)
+def alone(files, placed):
+    return solved(files, placed, 1)
 
 
-def test_skies_differ_as_they_were_made(skies):
-    found = list(read_skies(skies).values())
+def test_skies_differ_as_they_were_made(placed):
+    found = read_placed_inputs(placed)
     scale = exposures.make_image(np.zeros(WINDOW.active_shape), 0.1, WINDOW).conversion_megajanskys
     levels = np.array([sky.level for sky in found]) / scale
     # Medians of some 3000 pixels of 0.1 each: 1.25 * 0.1 / sqrt(3000) * sqrt(2) = 3e-3; four times.
     np.testing.assert_allclose(np.diff(levels), 0.1, atol=0.013)
     for sky in found:
-        assert sky.sky_variance == pytest.approx((0.1 * scale) ** 2, rel=1e-3)
-        assert sky.weight == 1 / sky.sky_variance
+        assert 1 / sky.weight == pytest.approx((0.1 * scale) ** 2, rel=1e-3)
+        assert sky.n_shared_blocks > 9
+        assert sky.component == 0
 
 
 def test_hits_are_outliers_and_all_is_said_of_the_inputs(files, alone):
@@ -144,10 +146,10 @@ def test_hits_are_outliers_and_all_is_said_of_the_inputs(files, alone):
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 7])
-def test_bits_do_not_depend_on_the_number_of_ranks(files, skies, alone, ranks):
+def test_bits_do_not_depend_on_the_number_of_ranks(files, placed, alone, ranks):
     if not MPIEXEC.is_file():
         pytest.skip(f"{MPIEXEC} is not here")
-    assert solved(files, skies, ranks, (MPIEXEC, "-n", str(ranks))).id == alone.id
+    assert solved(files, placed, ranks, (MPIEXEC, "-n", str(ranks))).id == alone.id
 
 
 def test_images_of_two_filters_are_refused(files, tmp_path):
@@ -159,7 +161,7 @@ def test_images_of_two_filters_are_refused(files, tmp_path):
     done = run(
         "match_skies.py", "--options", '{"planes": false}', "--region", region,
         "--images", image, made[1][0][0], "--wcs", wcs, made[1][0][1],
-        "--astrometry", tmp_path / "astrometry.ecsv", "--skies", tmp_path / "skies.ecsv",
+        "--astrometry", tmp_path / "astrometry.ecsv", "--inputs", tmp_path / "inputs.h5",
     )  # fmt: skip
     assert done.returncode != 0
     assert "images of one filter" in done.stderr.strip().splitlines()[-1]
@@ -172,7 +174,24 @@ def test_image_without_a_row_in_the_solution_is_refused(files, tmp_path):
     (image, wcs), _ = made[0]
     done = run(
         "match_skies.py", "--options", '{"planes": false}', "--region", region, "--images", image,
-        "--wcs", wcs, "--astrometry", tmp_path / "astrometry.ecsv", "--skies", tmp_path / "s.ecsv",
+        "--wcs", wcs, "--astrometry", tmp_path / "astrometry.ecsv", "--inputs", tmp_path / "i.h5",
     )  # fmt: skip
     assert done.returncode != 0
     assert "no row of r" in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"), [((0, 4), "no image like"), ((0, 1, 0), "is there twice")]
+)
+def test_images_that_were_not_placed_or_come_twice_are_refused(files, placed, chosen, told):
+    folder, made, _, patch = files
+    images = [*(paths[0] for paths, _ in made), exposure(folder, 5)[0][0]]
+    done = run(
+        "find_outliers.py", "--options", json.dumps(SEARCH), "--patch", "full_0001x06y06",
+        "--lattice", json.dumps(vars(patch)), "--ranks", 1,
+        "--images", *(images[k] for k in chosen), "--inputs", placed,
+        "--solution", folder / "refused.h5",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert told in done.stderr.strip().splitlines()[-1]
+    assert not (folder / "refused.h5").exists()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from tessella.io.coadd_inputs import Pixels
+from tessella.io.level2_pixels import Pixels
 
 
 @pytest.mark.parametrize("unit", [None, u.electron / u.s])

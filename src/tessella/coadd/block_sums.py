@@ -97,11 +97,11 @@ def add_image(
         )
     ny, nx = places.shape
     room, margin = _extent(places, pixfrac)
-    first, stop = places.rows_on(box.y0 - 0.5, box.y0 + box.ny - 0.5)
+    first, stop = places.rows_on(
+        box.x0 - 0.5, box.x0 + box.nx - 0.5, box.y0 - 0.5, box.y0 + box.ny - 0.5
+    )
     for start in range(first - first % STRIP, stop, STRIP):
         end = min(start + STRIP, ny)
-        if not box.overlaps(places.box_of_rows(start, end)):
-            continue
         rows = read(start, end)
         data, good = _prepared(item, rows, start, (ny, nx))
         _add_rows(

@@ -181,7 +181,10 @@ def _lay(item: SearchInput, origin: tuple[int, int], out: np.ndarray, own: Box) 
     along_x = item.places.rows_run_along_x
     sums = np.zeros((height, width, 2) if along_x else (width, height, 2))
     sums = sums if along_x else sums.swapaxes(0, 1)
-    first, stop = _rows_on(places, origin, out.shape)
+    # Half a drop, and the corner of a coarse pixel.
+    x0, y0 = COARSE * np.array(origin) - 2.0 * COARSE
+    x1, y1 = COARSE * (np.array(origin) + (width, height)) + 2.0 * COARSE
+    first, stop = places.rows_on(x0, x1, y0, y1)
     listed, side, sky = [], item.side, item.sky
     for start in range(first, stop, _ROWS):
         values, errors, good = item.read(start, min(start + _ROWS, stop))
@@ -196,23 +199,6 @@ def _lay(item: SearchInput, origin: tuple[int, int], out: np.ndarray, own: Box) 
     item.forget()
     means(sums, out)
     return listed
-
-
-def _rows_on(places: Places, origin: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the first image row whose drops can touch a plane, and the one after the last."""
-    # Half a drop, and the bulge between nodes.
-    margin = 2.0 * COARSE
-    low = COARSE * np.array(origin) - margin
-    high = COARSE * (np.array(origin) + shape[::-1]) + margin
-    cells = np.stack([places.nodes[:-1, :-1], places.nodes[:-1, 1:],
-                      places.nodes[1:, :-1], places.nodes[1:, 1:]])  # fmt: skip
-    touch = ((cells.min(axis=0) < high) & (cells.max(axis=0) > low)).all(axis=-1)
-    strips = np.flatnonzero(touch.any(axis=1))
-    if strips.size == 0:
-        return 0, 0
-    step = places.steps[0]
-    first, stop = int(np.floor(strips[0] * step)), int(np.ceil((strips[-1] + 1) * step))
-    return max(first, 0), min(stop, places.shape[0])
 
 
 def _decided(

@@ -1,7 +1,7 @@
 """The part of the lattice in which outliers are searched for, and blocks of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,21 +38,17 @@ class Area:
         return x0, x1, y0, y1
 
 
-def on_region(lattice: Lattice) -> tuple[Lattice, Area]:
-    """Return the lattice of the region of a patch, and where on it the patch is.
-
-    The lattice's first pixel is that of the region's central cell, and it is of that size: places
-    on it may lie anywhere.
+def area_of(lattice: Lattice) -> Area:
+    """Return where a patch lies on the lattice of its region.
 
     Examples
     --------
-    >>> on_region(Lattice(10.0, 60.0, 99.5, -300.5, 0.055, 200, 100))[1]
+    >>> area_of(Lattice(10.0, 60.0, 99.5, -300.5, 0.055, 200, 100))
     Area(x0=2400, x1=2600, y0=2800, y1=2900)
     """
     center = CELL_SIZE / 2 - 0.5
     x0, y0 = round(center - lattice.x_tangent), round(center - lattice.y_tangent)
-    whole = replace(lattice, x_tangent=center, y_tangent=center, nx=CELL_SIZE, ny=CELL_SIZE)
-    return whole, Area(x0, x0 + lattice.nx, y0, y0 + lattice.ny)
+    return Area(x0, x0 + lattice.nx, y0, y0 + lattice.ny)
 
 
 def blocks_of(

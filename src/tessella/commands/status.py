@@ -68,7 +68,9 @@ def show(results: str, log: str | None, file: TextIO) -> int:
     if record is not None:
         for line in [*retries(record), *(obstacles(record) if unfinished else [])]:
             console.print(line, markup=False)
-    _table(console, places(folder))
+    # Not in a table, which folds: a path is there to be copied.
+    for line in places(folder):
+        console.print(f"{line.what}  {line.figure}", markup=False)
     if unfinished and log:
         console.print(f"log of Snakemake: {log}", markup=False)
     return int(record is not None and bool(record.failures))

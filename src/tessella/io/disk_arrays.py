@@ -21,9 +21,9 @@ from typing import Any, BinaryIO
 
 import lz4.block
 import numpy as np
-from asdf.util import load_yaml
 
 from tessella.errors import DataError
+from tessella.io.asdf_head import read_head
 from tessella.io.runs import run_of
 
 _MAGIC = b"\xd3BLK"
@@ -179,7 +179,7 @@ def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
         zlib or bzp2, or is masked.
     """
     path = Path(path)
-    tree: Mapping[str, Any] = load_yaml(path)["roman"]
+    tree = read_head(path)
     with path.open("rb") as file:
         blocks = list(_blocks(file))
         if run_of(path) is None:

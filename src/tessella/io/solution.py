@@ -7,46 +7,28 @@ of adding, with attributes of its own and the dataset ``outliers``.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
 from tessella.io.hdf5 import new_hdf5
-from tessella.io.seals import sha256
-from tessella.models import WcsCorrection
+from tessella.io.placed_inputs import (
+    PlacedInput,
+    attributes_of,
+    read_inputs,
+    readable,
+    write_inputs,
+)
 
 
 @dataclass(frozen=True)
-class SolvedInput:
+class SolvedInput(PlacedInput):
     """One image of a solution."""
 
-    #: Stem of the image's file name, without ``_cal``.
-    name: str
-    #: SHA-256 of the files of the image and of its WCS.
-    image_sha256: str
-    wcs_sha256: str
-    #: Rows and columns of the image.
-    shape: tuple[int, int]
-    correction: WcsCorrection
-    #: To be subtracted: level at the centre of the image [MJy / sr], and its rise with column and
-    #: row [MJy / sr / pixel].
-    level: float
-    slope_x: float
-    slope_y: float
-    #: Of every good pixel: inverse variance of the empty sky [(MJy / sr)^-2]; 0 where no pixel is
-    #: good.
-    weight: float
-    #: [s]
-    exposure_time: float
-    #: Solid angle of the image's pixels over that of the lattice's.
-    area_ratio: float
-    #: Surface brightness of 1 DN / s [MJy / sr]; 1 for an image in MJy / sr.
-    conversion: float
     #: Good pixels on the patch, or within 22 lattice pixels of it, about which nothing could be
     #: decided, because no other input covers their place.
     n_undecided: int
@@ -56,7 +38,8 @@ class SolvedInput:
     @property
     def id(self) -> str:
         """SHA-256 of all that is said about the input, as 64 hexadecimal digits."""
-        digest = hashlib.sha256(_text(_attributes(self)).encode())
+        digest = hashlib.sha256(_text(attributes_of(self)).encode())
+        digest.update(np.ascontiguousarray(self.nodes, "<f8").tobytes())
         digest.update(np.ascontiguousarray(self.outliers, "<i4").tobytes())
         return digest.hexdigest()
 
@@ -99,23 +82,14 @@ class Solution:
         }
 
 
+def solved(item: PlacedInput, outliers: np.ndarray, n_undecided: int) -> SolvedInput:
+    """Complete an image by what was found in it."""
+    return SolvedInput(**vars(item), outliers=outliers, n_undecided=n_undecided)
+
+
 def _text(values: Mapping[str, Any]) -> str:
     """Return values as JSON, the same for equal content: Python writes floats in full."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
-
-
-_NAMES = tuple(
-    field.name
-    for field in fields(SolvedInput)
-    if field.name not in ("shape", "correction", "outliers")
-)
-_CORRECTION = tuple(field.name for field in fields(WcsCorrection))
-
-
-def _attributes(item: SolvedInput) -> dict[str, Any]:
-    ny, nx = item.shape
-    own = {name: getattr(item, name) for name in _NAMES}
-    return own | {"ny": ny, "nx": nx} | asdict(item.correction)
 
 
 def write_solution(path: str | Path, solution: Solution, provenance: Mapping[str, Any]) -> None:
@@ -132,14 +106,7 @@ def write_solution(path: str | Path, solution: Solution, provenance: Mapping[str
         _check_outliers(item)
     with replacing(path, provenance) as part, new_hdf5(part) as file:
         file.attrs.update(id=solution.id, provenance=_text(provenance), **solution._own())
-        group = file.create_group("inputs")
-        for number, item in enumerate(solution.inputs):
-            held = group.create_group(f"{number:06d}")
-            held.attrs.update(_attributes(item))
-            outliers = np.asarray(item.outliers, np.int32)
-            # An empty dataset cannot have chunks, and only chunks have checksums.
-            packing = {"shuffle": True, "compression": "lzf", "fletcher32": True}
-            held.create_dataset("outliers", data=outliers, **(packing if outliers.size else {}))
+        write_inputs(file.create_group("inputs"), solution.inputs)
 
 
 def _check_outliers(item: SolvedInput) -> None:
@@ -159,34 +126,18 @@ def read_solution(path: str | Path) -> Solution:
     DataError
         If there is no such file, it is of another kind, or its content is not that of its id.
     """
-    sha256(path)
-    try:
-        with h5py.File(path, "r") as file:
-            found = str(file.attrs["id"])
-            solution = Solution(
-                patch=str(file.attrs["patch"]),
-                optical_element=str(file.attrs["optical_element"]),
-                options=json.loads(file.attrs["options"]),
-                lattice=json.loads(file.attrs["lattice"]),
-                inputs=tuple(_read_input(file["inputs"][key]) for key in sorted(file["inputs"])),
-            )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: no readable solution ({error}); make it again") from error
+    with readable(path, "solution") as file:
+        found = str(file.attrs["id"])
+        solution = Solution(
+            patch=str(file.attrs["patch"]),
+            optical_element=str(file.attrs["optical_element"]),
+            options=json.loads(file.attrs["options"]),
+            lattice=json.loads(file.attrs["lattice"]),
+            inputs=read_inputs(file["inputs"], SolvedInput),
+        )
     if solution.id != found:
         raise DataError(
             f"{path}: damaged: its content has the id {solution.id}, it should be {found}; "
             "make it again"
         )
     return solution
-
-
-def _read_input(group: h5py.Group) -> SolvedInput:
-    held = {
-        name: getattr(value, "item", lambda v=value: v)() for name, value in group.attrs.items()
-    }
-    return SolvedInput(
-        **{name: held[name] for name in _NAMES},
-        shape=(held["ny"], held["nx"]),
-        correction=WcsCorrection(**{name: held[name] for name in _CORRECTION}),
-        outliers=np.asarray(group["outliers"], np.int32),
-    )

@@ -10,7 +10,7 @@ plain, lie at known places and begin at whole pages: ranks read and write them b
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import numpy as np
 
 from tessella.coadd.accumulate import PLANES, QUANTA, Box, Sums
 from tessella.errors import DataError
+from tessella.io.placed_inputs import read_input, write_input
 from tessella.io.solution import SolvedInput
-from tessella.models import Lattice, WcsCorrection
+from tessella.models import Lattice
 
 #: Rows of a chunk; ranks own whole chunks.
 CHUNK_ROWS = 256
@@ -34,13 +35,10 @@ class AddedInput:
 
     #: Number of its bit in the context.
     slot: int
-    #: Its files, seen from the folder of the sums.
+    #: Its file, seen from the folder of the sums.
     image: str
-    wcs: str
     #: Its row of the solution, as it was when it was added.
     solved: SolvedInput
-    #: Where its pixels fell: `tessella.coadd.places.Places.nodes`.
-    nodes: np.ndarray
     #: (n_cells, 13, 13) int64: `tessella.coadd.block_sums.add_image`.
     products: np.ndarray
 
@@ -53,6 +51,11 @@ class SumsFile:
     box: Box
     #: By dataset, the place of each chunk in the file [bytes].
     places: dict[str, list[int]]
+
+    @property
+    def n_planes(self) -> int:
+        """Planes of the context, of 32 inputs each."""
+        return len(self._contexts())
 
     def read(self, block: Box) -> Sums:
         """Read a block."""
@@ -182,13 +185,9 @@ def write_added(
         group = file.create_group("inputs")
         for number, item in enumerate(added):
             held = group.create_group(f"{number:06d}")
-            solved = {k: v for k, v in vars(item.solved).items() if k != "outliers"}
-            solved["correction"] = asdict(item.solved.correction)
-            held.attrs.update(
-                slot=item.slot, image=item.image, wcs=item.wcs, solved=json.dumps(solved)
-            )
-            held["outliers"], held["products"] = item.solved.outliers, item.products
-            held["nodes"] = item.nodes
+            held.attrs.update(slot=item.slot, image=item.image)
+            held["products"] = item.products
+            write_input(held.create_group("solved"), item.solved)
 
 
 def read_added(path: Path) -> tuple[dict[str, Any], list[AddedInput]]:
@@ -211,14 +210,9 @@ def read_added(path: Path) -> tuple[dict[str, Any], list[AddedInput]]:
 
 
 def _added(group: h5py.Group) -> AddedInput:
-    held = json.loads(group.attrs["solved"])
-    held["shape"] = tuple(held["shape"])
-    held["correction"] = WcsCorrection(**held["correction"])
     return AddedInput(
         int(group.attrs["slot"]),
         str(group.attrs["image"]),
-        str(group.attrs["wcs"]),
-        SolvedInput(**held, outliers=np.asarray(group["outliers"], np.int32)),
-        np.asarray(group["nodes"]),
+        read_input(group["solved"], SolvedInput),
         np.asarray(group["products"]),
     )

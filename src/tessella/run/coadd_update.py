@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from tessella.coadd.accumulate import QUANTA, REACH, Box
 from tessella.coadd.block_sums import Contribution
 from tessella.coadd.places import Places
 from tessella.errors import DataError
-from tessella.io.coadd_inputs import open_input
 from tessella.io.seals import sha256
 from tessella.io.solution import Solution, SolvedInput
 from tessella.io.sums import AddedInput, create_sums, read_added
@@ -53,37 +53,31 @@ def region_lattice(lattice: Lattice) -> Lattice:
     return lattice_of(regions()[lattice.region], 0, 0, CELL_SIZE, CELL_SIZE)
 
 
-def place_inputs(
-    solution: Solution, lattice: Lattice, files: Mapping[str, tuple[Path, Path]], first: int, n: int
-) -> list[Places]:
-    """Check inputs `first` to `first + n - 1` and place them on the region's lattice.
-
-    Their files are held against the solution; no pixels are kept.
+def check_inputs(
+    solution: Solution, lattice: Lattice, files: Mapping[str, Path], first: int, n: int
+) -> None:
+    """Check inputs `first` to `first + n - 1`: their files, their filter and where they lie.
 
     Raises
     ------
     DataError
-        If a file is not the one that the solution was made of, an image is of another filter, lies
-        elsewhere, or is not as it must be: it is named.
+        If a file is not the one that the solution was made of, an image is of another filter or
+        lies elsewhere: it is named.
     """
     patch, region = box_of(lattice), region_lattice(lattice)
-    placed = []
     for solved in solution.inputs[first : first + n]:
-        image, wcs = files[solved.name]
-        for path, expected in ((image, solved.image_sha256), (wcs, solved.wcs_sha256)):
-            if sha256(path) != expected:
-                raise DataError(
-                    f"{path}: it is not the file that the solution of {solved.name} was made of; "
-                    "make the solution again"
-                )
-        opened = open_input(image, wcs, solved.correction)
-        if opened.optical_element != solution.optical_element:
+        image = files[solved.name]
+        if sha256(image) != solved.image_sha256:
             raise DataError(
-                f"{image}: an exposure in {opened.optical_element}; this coadd is of "
+                f"{image}: it is not the file that the solution of {solved.name} was made of; "
+                "make the solution again"
+            )
+        if solved.optical_element != solution.optical_element:
+            raise DataError(
+                f"{image}: an exposure in {solved.optical_element}; this coadd is of "
                 f"{solution.optical_element}"
             )
-        places = opened.places_on(region)
-        x0, x1, y0, y1 = places.box
+        x0, x1, y0, y1 = solved.places.box
         far = max(patch.x0 - x1, x0 - patch.x0 - patch.nx, patch.y0 - y1, y0 - patch.y0 - patch.ny)
         if far > _FARTHEST:
             degrees = far * region.pixel_scale_arcsec / 3600
@@ -91,8 +85,6 @@ def place_inputs(
                 f"{image}: it lies {degrees:.1f} degrees beside the patch that it shall be added "
                 "to; its WCS or the plan is wrong"
             )
-        placed.append(places)
-    return placed
 
 
 @dataclass(frozen=True)
@@ -103,8 +95,12 @@ class Change:
     slot: int
     image: Path
     solved: SolvedInput
-    places: Places
     why: str
+
+    @cached_property
+    def places(self) -> Places:
+        """Where its pixels lie on the region's lattice."""
+        return self.solved.places
 
     @property
     def contribution(self) -> Contribution:
@@ -136,9 +132,11 @@ class Update:
     is_current: bool
 
     @property
-    def along_x(self) -> bool:
-        """Tell whether rows of most images run along the lattice's x rather than along its y."""
-        return 2 * sum(c.places.rows_run_along_x for c in self.changes) >= len(self.changes)
+    def row_direction(self) -> tuple[float, float]:
+        """Mean length along x and y of a unit step along the rows of the images."""
+        steps = [change.places.row_direction for change in self.changes]
+        x, y = np.abs(steps).mean(axis=0) if steps else (1.0, 0.0)
+        return float(x), float(y)
 
     @property
     def n_slots(self) -> int:
@@ -147,9 +145,7 @@ class Update:
         return 1 + max(slots, default=0)
 
 
-def why_again(
-    old: AddedInput, new: SolvedInput, nodes: np.ndarray, tolerance: Mapping[str, float]
-) -> str:
+def why_again(old: AddedInput, new: SolvedInput, tolerance: Mapping[str, float]) -> str:
     """Tell why an input must be added again; an empty text where it must not.
 
     Parameters
@@ -158,8 +154,6 @@ def why_again(
         As it was added.
     new : SolvedInput
         As the solution has it now.
-    nodes : ndarray of shape (n_rows, n_columns, 2)
-        Where its pixels fall now.
     tolerance : mapping
         ``readd_sky_sigma``, ``readd_wcs_pixels``, ``readd_outliers``.
     """
@@ -172,7 +166,7 @@ def why_again(
         new.conversion,
     ):
         return f"weight {was.weight:.6g} -> {new.weight:.6g}"
-    moved = float(np.abs(nodes - old.nodes).max())
+    moved = float(np.abs(new.nodes - was.nodes).max())
     if moved > tolerance["readd_wcs_pixels"]:
         return f"its pixels moved by up to {moved:.3g} lattice pixels"
     half_x, half_y = (new.shape[1] - 1) / 2, (new.shape[0] - 1) / 2
@@ -188,8 +182,7 @@ def why_again(
 
 def plan_update(
     solution: Solution,
-    placed: Sequence[Places],
-    files: Mapping[str, tuple[Path, Path]],
+    files: Mapping[str, Path],
     folder: Path,
     added: Sequence[AddedInput],
     tolerance: Mapping[str, float],
@@ -199,10 +192,8 @@ def plan_update(
     Parameters
     ----------
     solution : Solution
-    placed : sequence of Places
-        Of each input of the solution (`place_inputs`).
-    files : mapping of str to (image, wcs)
-        Files of each input of the solution, by name.
+    files : mapping of str to path
+        Image of each input of the solution, by name.
     folder : path
         Of the sums.
     added : sequence of AddedInput
@@ -224,43 +215,37 @@ def plan_update(
     for item in added:
         if item.solved.name not in new:
             changes.append(_out(item, folder, "no longer a member"))
-    for solved, places in zip(solution.inputs, placed, strict=True):
+    for solved in solution.inputs:
         before = old.get(solved.name)
-        why = "" if before is None else why_again(before, solved, places.nodes, tolerance)
+        why = "" if before is None else why_again(before, solved, tolerance)
         if before is not None and not why:
             held.append(before)
             continue
         slot = next(free) if before is None else before.slot
         if before is not None:
             changes.append(_out(before, folder, why))
-        image, wcs = files[solved.name]
-        changes.append(Change(1, slot, image, solved, places, why or "new"))
-        held.append(
-            AddedInput(
-                slot, _seen_from(folder, image), _seen_from(folder, wcs), solved, places.nodes,
-                np.zeros((0, 0, 0), np.int64),
-            )
-        )  # fmt: skip
+        image = files[solved.name]
+        changes.append(Change(1, slot, image, solved, why or "new"))
+        name = os.path.relpath(image.resolve(), folder.resolve())
+        held.append(AddedInput(slot, name, solved, np.zeros((0, 0, 0), np.int64)))
     return changes, held
 
 
-def files_of(
-    solution: Solution, images: Sequence[Path], wcs: Sequence[Path]
-) -> dict[str, tuple[Path, Path]]:
-    """Return the files of each input of a solution, by its name.
+def files_of(solution: Solution, images: Sequence[Path]) -> dict[str, Path]:
+    """Return the image of each input of a solution, by its name.
 
     Raises
     ------
     DataError
         If there are more or fewer files than inputs.
     """
-    if not len(images) == len(wcs) == len(solution.inputs):
+    if len(images) != len(solution.inputs):
         raise DataError(
             f"{solution.patch}: a solution of {len(solution.inputs)} images, and {len(images)} "
-            f"images with {len(wcs)} WCS are given; make the solution again"
+            "images are given; make the solution again"
         )
-    named = zip(solution.inputs, images, wcs, strict=True)
-    return {solved.name: (Path(image), Path(own)) for solved, image, own in named}
+    named = zip(solution.inputs, images, strict=True)
+    return {solved.name: Path(image) for solved, image in named}
 
 
 def find_update(
@@ -268,8 +253,7 @@ def find_update(
     solution: Solution,
     lattice: Lattice,
     tiles: Sequence[Lattice],
-    files: Mapping[str, tuple[Path, Path]],
-    placed: Sequence[Places],
+    files: Mapping[str, Path],
     options: Mapping[str, Any],
 ) -> Update:
     """Tell what is to be done to the sums of a patch, whether there are any or not.
@@ -280,9 +264,8 @@ def find_update(
     solution : Solution
     lattice, tiles : Lattice
         Of the patch and of its cells.
-    files : mapping of str to (image, wcs)
-    placed : sequence of Places
-        Of each input (`place_inputs`).
+    files : mapping of str to path
+        Image of each input of the solution, by name.
     options : mapping
         Section `coadd` of the configuration.
     """
@@ -308,7 +291,7 @@ def find_update(
         ]
         if old != about or anew:
             added = []
-    changes, held = plan_update(solution, placed, files, sums.parent, added, options)
+    changes, held = plan_update(solution, files, sums.parent, added, options)
     told = [f"{name}: another image now: the sums are made anew" for name in anew]
     told += [
         f"{change.solved.name}: {'added' if change.sign > 0 else 'taken out'}: {change.why}"
@@ -351,10 +334,6 @@ def with_products(
     ]
 
 
-def _seen_from(folder: Path, path: Path) -> str:
-    return os.path.relpath(path.resolve(), folder.resolve())
-
-
 def _out(item: AddedInput, folder: Path, why: str) -> Change:
     image = folder / item.image
     if not image.is_file() or sha256(image) != item.solved.image_sha256:
@@ -363,5 +342,4 @@ def _out(item: AddedInput, folder: Path, why: str) -> Change:
             f"{image}: it was added to a coadd, must be taken out ({why}), and {state}; remove the "
             "sums of the patch, and they are made anew from its inputs"
         )
-    places = Places(item.solved.shape, item.nodes, 0.0)
-    return Change(-1, item.slot, image, item.solved, places, why)
+    return Change(-1, item.slot, image, item.solved, why)
