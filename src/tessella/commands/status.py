@@ -69,8 +69,8 @@ def show(results: str, log: str | None, file: TextIO) -> int:
         for line in [*retries(record), *(obstacles(record) if unfinished else [])]:
             console.print(line, markup=False)
     # Not in a table, which folds: a path is there to be copied.
-    for line in places(folder):
-        console.print(f"{line.what}  {line.figure}", markup=False)
+    for place in places(folder):
+        console.print(f"{place.what}  {place.figure}", markup=False)
     if unfinished and log:
         console.print(f"log of Snakemake: {log}", markup=False)
     return int(record is not None and bool(record.failures))

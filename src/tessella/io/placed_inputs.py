@@ -105,10 +105,10 @@ def read_input(group: h5py.Group, kind: type[Item]) -> Item:
     held = {
         name: getattr(value, "item", lambda v=value: v)() for name, value in group.attrs.items()
     }
-    own = {field.name: held[field.name] for field in fields(kind) if field.name in held}
-    arrays = {name: np.asarray(group[name]) for name in _ARRAYS if name in group}
+    own: dict[str, Any] = {f.name: held[f.name] for f in fields(kind) if f.name in held}
+    own |= {name: np.asarray(group[name]) for name in _ARRAYS if name in group}
     correction = WcsCorrection(**{name: held[name] for name in _CORRECTION})
-    return kind(**own, **arrays, shape=(held["ny"], held["nx"]), correction=correction)
+    return kind(**own, shape=(held["ny"], held["nx"]), correction=correction)
 
 
 @contextmanager
