@@ -51,8 +51,8 @@ from tessella.io.level2_pixels import Rows
 from tessella.io.level3 import read_mosaic
 from tessella.io.solution import read_solution
 from tessella.models import Lattice
-from tessella.plan.patches import patch_name, place_of
-from tessella.sky.tessellation import cell_lattice, regions
+from tessella.plan.patches import patch_name
+from tessella.sky.tessellation import cell_lattice, place_of, regions
 
 ROOT = Path(__file__).parents[1]
 CPU_LEVEL = "x86-64-v3"

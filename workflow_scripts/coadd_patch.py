@@ -49,9 +49,7 @@ def main(argv=None):
             make_room(part, update.n_slots)
             file = open_sums(part)
         update, file = tell((update, file), comm)
-        blocks = coadd_patch.share_of_blocks(
-            file.box, rank, n_ranks, side, update.row_direction, file.n_planes
-        )
+        blocks = coadd_patch.share_of_blocks(file.box, rank, n_ranks, side, update.row_direction)
         found = gather(coadd_patch.make_blocks(file, blocks, update, pixfrac, tiles), comm)
         if is_first(comm) and not update.is_current:
             held = coadd_update.with_products(update.held, found, len(tiles))

@@ -22,7 +22,6 @@ def an_input(name="r1_wfi01_f158", outliers=(3, 70, 99)):
         shape=(10, 10),
         correction=WcsCorrection(1e-3, -2e-3, 1e-7, 0.0, 2e-7, 1 / 3),
         exposure_time=140.0,
-        area_ratio=4.01,
         conversion=0.6,
         nodes=np.arange(50.0).reshape(5, 5, 2) / 3,
         interpolation_error=1e-7,

@@ -5,9 +5,9 @@ import pytest
 from planned_exposures import WINDOW, exposure
 
 from tessella.models import Lattice, Window
-from tessella.plan.patches import PATCH_CELLS, patch_name, place_of, plan_patches
+from tessella.plan.patches import PATCH_CELLS, patch_name, plan_patches
 from tessella.plan.tiles import Tile, plan_tiles, tiles_of_groups
-from tessella.sky.tessellation import CELL_PITCH, cell_lattice, lattice_of, regions
+from tessella.sky.tessellation import CELL_PITCH, cell_lattice, lattice_of, place_of, regions
 
 REGION = regions()[2734]
 PAIRS = [("a", "WFI01"), ("b", "WFI01"), ("c", "WFI02")]

@@ -5,7 +5,7 @@ from scipy.interpolate import RectBivariateSpline
 
 from tessella.astrometry.wcs import detector_to_v2v3
 from tessella.instrument import siaf
-from tessella.models import Window
+from tessella.models import Lattice, Window
 
 
 def relative_pixel_area(detector: str, window: Window) -> np.ndarray:
@@ -32,6 +32,34 @@ def _pixel_area(detector: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     # V2 is a longitude: its arcseconds shrink with the cosine of V3.
     cosine = np.cos(np.radians(detector_to_v2v3(detector, x, y)[1] / 3600))
     return np.abs(by_x[0] * by_y[1] - by_x[1] * by_y[0]) * cosine
+
+
+def tangent_pixel_area_sr(lattice: Lattice) -> np.ndarray:
+    """Return the solid angle of each pixel of a tangent plane [sr].
+
+    A pixel at the angle theta from the tangent point sees cos^3 theta of what one there does: cos
+    for its slant, cos^2 for its distance. At the corners of projection regions, 2.5 degrees away,
+    that is 0.28 % less.
+
+    Returns
+    -------
+    ndarray of shape (ny, nx), float32
+
+    Examples
+    --------
+    >>> lattice = Lattice(10.0, 60.0, 0.0, 0.0, 3600.0, 2, 1)
+    >>> area = tangent_pixel_area_sr(lattice)
+    >>> np.round(area[0] / lattice.pixel_area_sr / np.cos(np.arctan(np.radians([0, 1]))) ** 3, 6)
+    array([1., 1.])
+    """
+    scale = np.radians(lattice.pixel_scale_arcsec / 3600)
+    x, y = (
+        scale * (np.arange(n) - tangent)
+        for n, tangent in ((lattice.nx, lattice.x_tangent), (lattice.ny, lattice.y_tangent))
+    )
+    # 1 / cos^2 of the angle.
+    square = 1 + (x * x).astype(np.float32) + (y * y).astype(np.float32)[:, None]
+    return np.float32(lattice.pixel_area_sr) / (square * np.sqrt(square))
 
 
 def nominal_pixel_area_arcsec2(detector: str) -> float:

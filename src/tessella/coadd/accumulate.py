@@ -22,11 +22,14 @@ PLANES = ("flux", "weight", "var_poisson", "var_rnoise", "exposure_time")
 QUANTA = (2.0**-18, 2.0**-20, 2.0**-16, 2.0**-16, 2.0**-16)
 #: Largest sum [quanta]; what is beyond is refused.
 LARGEST = 2**62
-#: An image counts in a lattice pixel of which it covers at least this share: less than that is
-#: not resolved by the quanta.
+#: An image counts in a lattice pixel of which it covers at least this share, and to whose variance
+#: it gives at least so many quanta: less than that they do not resolve, and an error must be known
+#: to a part in a thousand (half a quantum of 2 x 256, and the square root).
 LEAST_COVERAGE = 2.0**-10
-#: The noise of an image that the quanta can stand for [MJy / sr].
-LARGEST_NOISE = 250.0
+LEAST_VARIANCE = 256
+#: Largest noise of an image [MJy / sr]: within the image, where the squares of overlaps add up to
+#: 0.05 at least, its variance is then as large.
+LARGEST_NOISE = 3.5
 #: Largest offset at which the correlation of noise is recorded [lattice pixels].
 REACH = 6
 #: Every how many pixels of an image, along x and y, the correlation of its noise is measured.
@@ -65,18 +68,27 @@ class Sums:
     box: Box
     #: (5, ny, nx) int64 [quanta]: `PLANES`.
     planes: np.ndarray
-    #: (n_planes, ny, nx) uint32: bit k of plane j is set where the input of slot 32 j + k counts.
+    #: (n_planes, ny, nx) uint32: bit k of plane j is set where the input of slot
+    #: 32 (first_plane + j) + k counts.
     context: np.ndarray
+    #: Only some planes of a context need be there at a time.
+    first_plane: int = 0
 
 
-def empty_sums(box: Box, n_slots: int) -> Sums:
+def empty_sums(box: Box, n_slots: int = 0) -> Sums:
     """Return sums of nothing, with room for the bits of `n_slots` inputs."""
-    n_planes = max(1, -(-n_slots // 32))
-    return Sums(
-        box,
-        np.zeros((len(PLANES), *box.shape), np.int64),
-        np.zeros((n_planes, *box.shape), np.uint32),
-    )
+    planes = np.zeros((len(PLANES), *box.shape), np.int64)
+    return Sums(box, planes, empty_context(box, n_planes_of(n_slots)))
+
+
+def empty_context(box: Box, n_planes: int) -> np.ndarray:
+    """Return planes of a context in which no input counts."""
+    return np.zeros((n_planes, *box.shape), np.uint32)
+
+
+def n_planes_of(n_slots: int) -> int:
+    """Return the number of planes that hold the bits of so many inputs."""
+    return max(1, -(-n_slots // 32))
 
 
 @dataclass(frozen=True)
@@ -227,13 +239,14 @@ def _fold(
         read, time = planes[3, y], planes[4, y]
         for x in range(left, right):
             coverage = term[x, 0]
-            if coverage >= LEAST_COVERAGE:
+            v = np.int64(np.rint(w_poisson * term[x, 2]))
+            r = np.int64(np.rint(w_read * term[x, 3]))
+            if coverage >= LEAST_COVERAGE and v + r >= LEAST_VARIANCE:
                 f = np.int64(np.rint(w_flux * term[x, 1]))
-                v = np.int64(np.rint(w_poisson * term[x, 2]))
                 flux[x] += sign * f
                 weights[x] += sign * np.int64(np.rint(w_weight * coverage))
                 poisson[x] += sign * v
-                read[x] += sign * np.int64(np.rint(w_read * term[x, 3]))
+                read[x] += sign * r
                 time[x] += sign * np.int64(np.rint(w_seconds * coverage))
                 # Bits of magnitudes: a term that no integer holds has them all.
                 magnitude |= (f ^ (f >> 63)) | (v ^ (v >> 63)) | (flux[x] ^ (flux[x] >> 63))

@@ -9,7 +9,6 @@ import numpy as np
 from tessella.coadd.accumulate import (
     LARGEST,
     LARGEST_NOISE,
-    PLANES,
     QUANTA,
     REACH,
     Box,
@@ -17,8 +16,9 @@ from tessella.coadd.accumulate import (
     _add_rows,
     _fold,
 )
-from tessella.coadd.drizzle_kernel import room_for
+from tessella.coadd.drizzle_kernel import room_of
 from tessella.coadd.places import Places
+from tessella.compiled import kernel
 
 #: Rows of an image that are held at a time. They begin at whole multiples, so that what an image
 #: gives to a pixel is added up in one order, whatever the block.
@@ -119,7 +119,7 @@ def add_image(
         item.exposure_time,
         sign,
         sums.planes,
-        sums.context[item.slot // 32],
+        sums.context[item.slot // 32 - sums.first_plane],
         np.uint32(1 << (item.slot % 32)),
     )
     if not 0 <= largest < LARGEST:
@@ -133,8 +133,10 @@ def add_image(
 def _extent(places: Places, pixfrac: float) -> tuple[int, float]:
     """Return how many lattice pixels a pixel touches along an axis, and a margin around boxes."""
     # Between nodes the size of a pixel changes by less than a hundredth of it.
-    step = max(places.steps)
-    largest = room_for(places.nodes / step * 1.01, pixfrac, 1.0)
+    step_y, step_x = places.steps
+    along_x = np.abs(np.diff(places.nodes, axis=1)[:-1]) / step_x
+    along_y = np.abs(np.diff(places.nodes, axis=0)[:, :-1]) / step_y
+    largest = room_of(1.01 * float((along_x + along_y).max()), pixfrac, 1.0)
     return largest, 2.0 + largest
 
 
@@ -188,6 +190,20 @@ def slots_in(context: np.ndarray) -> set[int]:
     return {32 * j + k for j, bits in enumerate(found) for k in range(32) if bits >> k & 1}
 
 
+@kernel
+def _fill_images(planes: np.ndarray, quanta: np.ndarray, images: np.ndarray) -> None:
+    for y in range(planes.shape[1]):
+        for x in range(planes.shape[2]):
+            weight = planes[1, y, x] * quanta[1]
+            known = weight if weight > 0 else np.nan
+            poisson = planes[2, y, x] * quanta[2] / (known * known)
+            read = planes[3, y, x] * quanta[3] / (known * known)
+            images[0, y, x] = planes[0, y, x] * quanta[0] / known
+            images[1, y, x] = np.sqrt(poisson + read)
+            images[2, y, x], images[3, y, x] = poisson, read
+            images[4, y, x], images[5, y, x] = weight, planes[4, y, x] * quanta[4]
+
+
 def images_of(sums: Sums) -> dict[str, np.ndarray]:
     """Return the images of a coadd.
 
@@ -197,17 +213,9 @@ def images_of(sums: Sums) -> dict[str, np.ndarray]:
         `data` and `err` [MJy / sr], `var_poisson` and `var_rnoise` [(MJy / sr)^2], NaN where no
         input counts; `weight` [(MJy / sr)^-2] and `exposure_time` [s], 0 there.
     """
-    planes = {
-        name: values * quantum
-        for name, values, quantum in zip(PLANES, sums.planes, QUANTA, strict=True)
-    }
-    weight = np.where(planes["weight"] > 0, planes["weight"], np.nan)
-    poisson, read = planes["var_poisson"] / weight**2, planes["var_rnoise"] / weight**2
-    images = (
-        planes["flux"] / weight, np.sqrt(poisson + read), poisson, read,
-        planes["weight"], planes["exposure_time"],
-    )  # fmt: skip
-    return {name: v.astype(np.float32) for name, v in zip(IMAGES, images, strict=True)}
+    images = np.empty((len(IMAGES), *sums.box.shape), np.float32)
+    _fill_images(sums.planes, np.array(QUANTA), images)
+    return dict(zip(IMAGES, images, strict=True))
 
 
 def noise_correlation(parts: Iterable[tuple[float, np.ndarray]]) -> np.ndarray:

@@ -182,6 +182,12 @@ def _add_edges(
 
 
 @kernel
+def room_of(extent: float, pixfrac: float, scale: float) -> int:
+    """Return how many lattice pixels along an axis pixels of some extent touch at most."""
+    return int(np.ceil(extent * pixfrac / scale + 1e-3)) + 1
+
+
+@kernel
 def room_for(corners: np.ndarray, pixfrac: float, scale: float) -> int:
     """Return the number of lattice pixels, along x and y, that any pixel of these corners touches.
 
@@ -196,7 +202,7 @@ def room_for(corners: np.ndarray, pixfrac: float, scale: float) -> int:
                 s, t = corners[j + 1, i, axis], corners[j + 1, i + 1, axis]
                 size = max(max(p, q), max(s, t)) - min(min(p, q), min(s, t))
                 largest = max(largest, size)
-    return int(np.ceil(largest * pixfrac / scale + 1e-3)) + 1
+    return room_of(largest, pixfrac, scale)
 
 
 @kernel

@@ -8,7 +8,7 @@ import numpy as np
 from tessella.coadd.disagreement import GROWTH, HALO
 from tessella.coadd.median_stack import COARSE
 from tessella.models import Lattice
-from tessella.sky.tessellation import CELL_SIZE
+from tessella.sky.tessellation import place_of
 
 #: Pixels of an image whose centre lies on the patch, or so far from it, are decided [pixels of
 #: the lattice]: what a coadd of the patch, whose drops reach beyond it, can need.
@@ -46,8 +46,7 @@ def area_of(lattice: Lattice) -> Area:
     >>> area_of(Lattice(10.0, 60.0, 99.5, -300.5, 0.055, 200, 100))
     Area(x0=2400, x1=2600, y0=2800, y1=2900)
     """
-    center = CELL_SIZE / 2 - 0.5
-    x0, y0 = round(center - lattice.x_tangent), round(center - lattice.y_tangent)
+    x0, y0 = place_of(lattice)
     return Area(x0, x0 + lattice.nx, y0, y0 + lattice.ny)
 
 

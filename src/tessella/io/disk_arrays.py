@@ -62,9 +62,7 @@ class DiskArray:
             # Neighbouring rows of all planes come from the same chunks; two threads have their own.
             self._chunk = lru_cache(2 * self._n_planes)(self._decompressed)
         elif block.compression != bytes(4):
-            # What is one stream is unpacked once, to a file without a name.
-            self._unpacked = _unpacked(path, block)
-            weakref.finalize(self, self._unpacked.close)
+            _check_compression(path, block)
 
     #: The bytes of the array, where they had to be unpacked.
     _unpacked: BinaryIO | None = None
@@ -82,16 +80,23 @@ class DiskArray:
         return native.reshape(*self.shape[:-2], stop - first, nx)
 
     def forget(self) -> None:
-        """Let go of chunks that were unpacked."""
+        """Let go of what was unpacked."""
         if self._block.compression == b"lz4\0":
             self._chunk.cache_clear()
+        elif self._unpacked is not None:
+            self._unpacked.close()
+            self._unpacked = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read all of it."""
         return np.asarray(self.rows(0, self.shape[-2]), dtype)
 
     def _read_into(self, raw: memoryview, start: int) -> None:
-        if self._unpacked is not None:
+        if self._block.compression in _STREAMS:
+            if self._unpacked is None:
+                # What is one stream is unpacked once, to a file without a name.
+                self._unpacked = _unpacked(self.path, self._block)
+                weakref.finalize(self, self._unpacked.close)
             if os.preadv(self._unpacked.fileno(), [raw], start) < len(raw):
                 raise DataError(f"{self.path}: an array has fewer bytes than its shape needs")
             return
@@ -123,18 +128,24 @@ class DiskArray:
             return lz4.block.decompress(file.read(size))
 
 
-def _unpacked(path: Path, block: _Block) -> BinaryIO:
-    """Unpack a block that is one compressed stream, part by part."""
-    kinds: dict[bytes, Callable[[], Any]] = {
-        b"zlib": zlib.decompressobj,
-        b"bzp2": bz2.BZ2Decompressor,
-    }
-    if block.compression not in kinds:
+#: What is compressed as one stream.
+_STREAMS: dict[bytes, Callable[[], Any]] = {
+    b"zlib": zlib.decompressobj,
+    b"bzp2": bz2.BZ2Decompressor,
+}
+
+
+def _check_compression(path: Path, block: _Block) -> None:
+    if block.compression not in _STREAMS:
         raise DataError(
             f"{path}: compressed by {block.compression.decode(errors='replace')!r}; "
             "tessella reads arrays that are plain or compressed by 'lz4', 'zlib' or 'bzp2'"
         )
-    stream = kinds[block.compression]()
+
+
+def _unpacked(path: Path, block: _Block) -> BinaryIO:
+    """Unpack a block that is one compressed stream, part by part."""
+    stream = _STREAMS[block.compression]()
     out = tempfile.TemporaryFile()  # noqa: SIM115
     with path.open("rb") as file:
         position, end = block.start, block.start + block.used
@@ -163,14 +174,14 @@ class Cut:
         return np.ascontiguousarray(rows[..., self._columns])
 
 
-def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
+def disk_arrays(path: str | Path, is_checked: bool = False) -> dict[str, DiskArray | np.ndarray]:
     """Return the arrays that stand under the key ``roman`` of a file, by name.
 
     An array ``b`` in a mapping ``a`` beside the metadata has the name ``a/b``.
 
     Arrays that stand among the metadata are read at once. What the file is must have been
     checked before (`tessella.io.asdf_files.open_roman`); of one from outside of a run the arrays
-    are held against their checksums here.
+    are held against their checksums here, unless they have been (`is_checked`).
 
     Raises
     ------
@@ -182,7 +193,7 @@ def disk_arrays(path: str | Path) -> dict[str, DiskArray | np.ndarray]:
     tree = read_head(path)
     with path.open("rb") as file:
         blocks = list(_blocks(file))
-        if run_of(path) is None:
+        if not is_checked and run_of(path) is None:
             for block in blocks:
                 _check(path, file, block)
     found: dict[str, DiskArray | np.ndarray] = {}

@@ -45,7 +45,7 @@ class Pixels:
     conversion : float
         Surface brightness [MJy / sr] of 1 in the unit of its arrays.
     is_checked : bool
-        Whether another rank of this job has held the file against its seal.
+        Whether the file has been held against its seal, or its checksums, by a rank of this job.
 
     Raises
     ------
@@ -58,8 +58,9 @@ class Pixels:
             # The whole file, arrays included, must be what its seal says.
             sha256(path)
         # Arrays of official files of 2023 carry units and stand one level deeper.
-        arrays = {name.removesuffix("/value"): array for name, array in disk_arrays(path).items()}
-        self._arrays, self._scale = arrays, np.float32(conversion)
+        found = disk_arrays(path, is_checked)
+        self._arrays = {name.removesuffix("/value"): array for name, array in found.items()}
+        self._scale = np.float32(conversion)
 
     def rows(self, first: int, stop: int) -> Rows:
         """Read rows `first` to `stop` - 1, and no others.

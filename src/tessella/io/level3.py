@@ -14,6 +14,7 @@ from tessella.io.exposure_meta import SOFTWARE, update
 from tessella.io.image_meta import tables
 from tessella.io.level2_about import Level2About
 from tessella.io.rad import datamodels as rdm
+from tessella.median import median
 from tessella.models import Lattice, Mosaic
 
 _ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "weight", "context")
@@ -48,12 +49,9 @@ def write_mosaic(
         mosaic.lattice.pixel_area_sr / np.mean([about.pixel_area_sr for about in abouts])
     )
     covered = np.isfinite(mosaic.data)
-    values = mosaic.data[covered] if covered.any() else np.array([np.nan])
     good_fraction = float(covered.mean())
-    median = float(np.median(values, overwrite_input=True))
-    values -= median
-    rms = float(np.median(np.abs(values, out=values), overwrite_input=True))
-    del values
+    middle = median(mosaic.data, covered)
+    spread = median(mosaic.data, covered, middle) if covered.any() else np.nan
     seconds = mosaic.exposure_time[covered]
     mean_time, longest = (
         (float(seconds.mean(dtype=float)), float(seconds.max())) if seconds.size else (0.0, 0.0)
@@ -77,14 +75,18 @@ def write_mosaic(
             "instrument": {"name": "WFI", "optical_element": mosaic.optical_element},
             "observation": {"program": program, "exposure_grouping": grouping},
             "statistics": {
-                "image_median": median,
-                "image_rms": rms,
+                "image_median": middle,
+                "image_rms": spread,
                 "good_pixel_fraction": good_fraction,
             },
             "association": {"name": Path(path).stem.rsplit("_", 1)[0] + "_asn"},
-            "cal_step": dict.fromkeys(
-                ("flux", "outlier_detection", "skymatch", "resample"), "COMPLETE"
-            ),
+            "cal_step": {
+                "flux": "COMPLETE",
+                # One image alone has nothing to be held against.
+                "outlier_detection": "COMPLETE" if len(mosaic.members) > 1 else "SKIPPED",
+                "skymatch": "COMPLETE",
+                "resample": "COMPLETE",
+            },
             "resample": {
                 "good_bits": "~DO_NOT_USE",
                 "members": list(mosaic.members),

@@ -38,8 +38,6 @@ class PlacedInput:
     correction: WcsCorrection
     #: [s]
     exposure_time: float
-    #: Solid angle of the image's pixels over that of the lattice's.
-    area_ratio: float
     #: Surface brightness of 1 DN / s [MJy / sr]; 1 for an image in MJy / sr.
     conversion: float
     #: `tessella.coadd.places.Places`: positions on the region's lattice, (n_rows, n_columns, 2),

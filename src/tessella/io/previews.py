@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from tessella.compiled import kernel
 from tessella.io.atomic import replacing
 from tessella.models import Mosaic
 
@@ -47,15 +49,22 @@ def binned(values: np.ndarray, side: int) -> np.ndarray:
     """
     step = -(-max(values.shape) // side)
     ny, nx = (-(-n // step) for n in values.shape)
-    out = np.full((ny, nx), np.nan)
-    for y in range(ny):
-        rows = values[y * step : (y + 1) * step]
-        known = np.isfinite(rows)
-        starts = np.arange(0, values.shape[1], step)
-        n = np.add.reduceat(known.sum(axis=0), starts)
-        total = np.add.reduceat(np.where(known, rows, 0).sum(axis=0, dtype=float), starts)
-        out[y, n > 0] = total[n > 0] / n[n > 0]
+    out = np.empty((ny, nx))
+    _fill_means(values, step, out)
     return out
+
+
+@kernel
+def _fill_means(values: np.ndarray, step: int, out: np.ndarray) -> None:
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            total, n = 0.0, 0
+            for row in values[y * step : (y + 1) * step, x * step : (x + 1) * step]:
+                for value in row:
+                    if np.isfinite(value):
+                        total += value
+                        n += 1
+            out[y, x] = total / n if n else np.nan
 
 
 def stretched(values: np.ndarray) -> np.ndarray:
@@ -78,16 +87,11 @@ def stretched(values: np.ndarray) -> np.ndarray:
 
 
 def _write_picture(path: Path, brightness: np.ndarray, provenance: Mapping[str, Any]) -> None:
+    text = PngInfo()
+    text.add_text("Software", "tessella")
+    gray = np.rint(255 * brightness[::-1]).astype(np.uint8)
     with replacing(path, provenance) as part:
-        mpl.image.imsave(
-            part,
-            brightness,
-            cmap="gray",
-            vmin=0,
-            vmax=1,
-            origin="lower",
-            metadata={"Software": "tessella"},
-        )  # fmt: skip
+        Image.fromarray(gray).save(part, format="PNG", pnginfo=text)
 
 
 def _write_maps(path: Path, mosaic: Mosaic, provenance: Mapping[str, Any]) -> None:

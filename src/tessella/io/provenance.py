@@ -18,8 +18,13 @@ _SOURCES = (_PACKAGE, _PACKAGE.parents[1] / "workflow_scripts")
 
 
 @cache
-def code_version(folders: tuple[Path, ...] = _SOURCES) -> str:
+def code_version(sources: tuple[Path, ...] = _SOURCES) -> str:
     """Return the hash of all files of the package and of the scripts, as 16 hexadecimal digits.
+
+    Parameters
+    ----------
+    sources : tuple of path
+        Folders or files to look at instead.
 
     Examples
     --------
@@ -27,11 +32,11 @@ def code_version(folders: tuple[Path, ...] = _SOURCES) -> str:
     16
     """
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
+    for source in sources:
+        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
             if path.is_file() and path.suffix != ".pyc":
                 content = path.read_bytes()
-                digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+                digest.update(f"{path.relative_to(source).as_posix()} {len(content)}\n".encode())
                 digest.update(content)
     return digest.hexdigest()[:16]
 

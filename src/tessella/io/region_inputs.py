@@ -78,7 +78,6 @@ def placed_input(item: CoaddInput, correction: WcsCorrection, lattice: Lattice) 
         shape=item.shape,
         correction=correction,
         exposure_time=item.exposure_time,
-        area_ratio=item.pixel_area_sr / lattice.pixel_area_sr,
         conversion=item.conversion,
         nodes=places.nodes,
         interpolation_error=places.error,

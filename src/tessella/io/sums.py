@@ -9,7 +9,7 @@ plain, lie at known places and begin at whole pages: ranks read and write them b
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,34 +52,39 @@ class SumsFile:
     #: By dataset, the place of each chunk in the file [bytes].
     places: dict[str, list[int]]
 
-    @property
-    def n_planes(self) -> int:
-        """Planes of the context, of 32 inputs each."""
-        return len(self._contexts())
-
     def read(self, block: Box) -> Sums:
         """Read a block."""
+        return Sums(block, self.read_planes(block), self.read_context(block))
+
+    def read_planes(self, block: Box) -> np.ndarray:
+        """Read the sums of a block without its context: (5, ny, nx), int64."""
         planes = np.empty((len(PLANES), *block.shape), np.int64)
         for name, values in zip(PLANES, planes, strict=True):
             self._read(name, block, values)
-        return Sums(block, planes, self.read_context(block))
+        return planes
 
-    def read_context(self, block: Box) -> np.ndarray:
-        """Read which inputs count in a block: (n_planes, ny, nx), uint32."""
-        names = self._contexts()
+    def read_context(self, block: Box, first: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read which inputs count in a block: planes `first` to `stop` - 1, (n, ny, nx), uint32."""
+        names = self._contexts()[first:stop]
         context = np.empty((len(names), *block.shape), np.uint32)
         for name, values in zip(names, context, strict=True):
             self._read(name, block, values)
         return context
 
-    def write(self, sums: Sums) -> None:
-        """Write a block; other processes may write other blocks meanwhile."""
-        named = [*zip(PLANES, sums.planes, strict=True)]
-        named += zip(self._contexts(), sums.context, strict=True)
+    def write_planes(self, block: Box, planes: np.ndarray) -> None:
+        """Write the sums of a block; other processes may write other blocks meanwhile."""
+        self._write(block, zip(PLANES, planes, strict=True))
+
+    def write_context(self, block: Box, context: np.ndarray, first: int = 0) -> None:
+        """Write planes of the context of a block, from number `first` on."""
+        names = self._contexts()[first : first + len(context)]
+        self._write(block, zip(names, context, strict=True))
+
+    def _write(self, block: Box, named: Iterable[tuple[str, np.ndarray]]) -> None:
         descriptor = os.open(self.path, os.O_RDWR)
         try:
             for name, values in named:
-                for at, line in self._lines(name, sums.box, values):
+                for at, line in self._lines(name, block, values):
                     # A full disk takes a part of a line first, and says so at the next attempt.
                     while line:
                         n_bytes = os.pwrite(descriptor, line, at)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter
 
+from tessella.astrometry.pixel_area import tangent_pixel_area_sr
 from tessella.models import Mosaic
 from tessella.sources.background import background_error, local_background
 from tessella.sources.detection import Detection
@@ -88,12 +89,12 @@ def prepare_band(
         raise ValueError(
             f"photometry of {mosaic.optical_element}: its lattice is not that of the detection"
         )
-    to_flux = mosaic.lattice.pixel_area_sr * _NANOJANSKY
+    to_flux = tangent_pixel_area_sr(mosaic.lattice) * np.float32(_NANOJANSKY)
     observed = np.isfinite(mosaic.data) & np.isfinite(mosaic.err) & (mosaic.err > 0)
     side = 2 * source_margin_pixels + 1
     empty = observed & (maximum_filter(detection.segmentation, side) == 0)
-    data = np.where(observed, mosaic.data, np.nan) * np.float32(to_flux)
-    err = np.where(observed, mosaic.err, np.nan) * np.float32(to_flux)
+    data = np.where(observed, mosaic.data, np.nan) * to_flux
+    err = np.where(observed, mosaic.err, np.nan) * to_flux
     background = local_background(data, empty, background_box_pixels)
     return Band(
         detection=detection,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tessella.models import Lattice
 from tessella.plan.tiles import Tile
-from tessella.sky.tessellation import CELL_BORDER, CELL_PITCH, CELL_SIZE, lattice_of, regions
+from tessella.sky.tessellation import CELL_BORDER, CELL_PITCH, lattice_of, place_of, regions
 
 #: Largest number of cells along a side. Patches lie on a fixed grid of that pitch: an exposure
 #: that is added changes no patch it does not touch.
@@ -35,18 +35,6 @@ class PlannedPatch:
     tiles: list[str]
     #: By filter, exposure and detector of all images that may reach it, in the order of adding.
     members: dict[str, list[list[str]]]
-
-
-def place_of(lattice: Lattice) -> tuple[int, int]:
-    """Return the first pixel (x, y) of a rectangle, from the lower left of the central cell.
-
-    Examples
-    --------
-    >>> place_of(lattice_of(regions()[7], -4800, 9600, 5000, 5000))
-    (-4800, 9600)
-    """
-    central = CELL_SIZE / 2 - 0.5
-    return round(central - lattice.x_tangent), round(central - lattice.y_tangent)
 
 
 def patch_of_cell(column: Number, row: Number) -> tuple[Number, Number]:

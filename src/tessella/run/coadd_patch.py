@@ -1,23 +1,22 @@
 """The blocks of a patch's sums, brought up to date."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
-from tessella.coadd.accumulate import Box, empty_sums
+from tessella.coadd.accumulate import Box, Sums, empty_context, empty_sums
 from tessella.coadd.block_sums import STRIP, add_image, blocks_of
 from tessella.errors import DataError
 from tessella.io.level2_pixels import Pixels
 from tessella.io.sums import CHUNK_ROWS, SumsFile
 from tessella.models import Lattice
-from tessella.run.coadd_update import Update, box_of
+from tessella.run.coadd_update import Change, Update, box_of
 
 #: Images that are kept open at a time.
 _OPEN = 16
-#: Bytes of a pixel of a block: five sums, four terms of the image that is added, and a plane of
-#: the context for every 32 inputs.
-_PIXEL_BYTES, _PLANE_BYTES = 56, 4
 #: What rows of images cost a block beside those that fall on it: strips are read whole [pixels of
 #: the lattice].
 _STRIP_COST = 2 * STRIP
@@ -29,13 +28,11 @@ def share_of_blocks(
     n_ranks: int,
     side: int,
     row_direction: tuple[float, float] = (1.0, 0.0),
-    n_planes: int = 1,
 ) -> list[Box]:
     """Return the blocks of a rank: ranks own neighbouring rows, whole chunks of the file.
 
-    A block has at most `side` x `side` pixels, fewer where the context takes more memory than one
-    plane does. Of all ways to cut the rank's rows into equal blocks that is taken for which the
-    fewest rows of images fall on several of them.
+    A block has at most `side` x `side` pixels. Of all ways to cut the rank's rows into equal blocks
+    that is taken for which the fewest rows of images fall on several of them.
 
     Parameters
     ----------
@@ -44,8 +41,6 @@ def share_of_blocks(
     rank, n_ranks, side : int
     row_direction : (float, float)
         Length along x and y of a step of length 1 along the rows of the images.
-    n_planes : int
-        Of the context.
 
     Examples
     --------
@@ -58,18 +53,16 @@ def share_of_blocks(
     first, stop = (min(n_chunks * k // n_ranks * CHUNK_ROWS, box.ny) for k in (rank, rank + 1))
     if first == stop:
         return []
-    one = _PIXEL_BYTES + _PLANE_BYTES
-    most = side * side * one // (_PIXEL_BYTES + _PLANE_BYTES * n_planes)
     along_x, along_y = np.abs(row_direction)
     ways = []
     for n_x in range(1, box.nx + 1):
         columns = -(-box.nx // n_x)
-        n_y = -(-(stop - first) // max(1, most // columns))
+        n_y = -(-(stop - first) // max(1, side * side // columns))
         rows = -(-(stop - first) // n_y)
         # An image is read in the rows that a block spans across them.
         cost = n_x * n_y * (columns * along_y + rows * along_x + _STRIP_COST)
         ways.append((cost, rows, columns))
-        if columns * (stop - first) <= most:
+        if columns * (stop - first) <= side * side:
             break
     _, rows, columns = min(ways)
     return blocks_of(box, first, stop - first, rows, columns)
@@ -80,8 +73,9 @@ def make_blocks(
 ) -> dict[str, np.ndarray]:
     """Bring blocks of sums up to date.
 
-    Each image is read in the rows that fall on a block, added and forgotten: memory is that of a
-    block, whatever the number of images. Images must have been held against their seals, as
+    Each image is read in the rows that fall on a block, added and forgotten, and of the context
+    only the plane of the image is there: memory is that of a block, whatever the number of images.
+    Images must have been held against their seals, as
     `tessella.run.coadd_update.check_inputs` and `find_update` do.
 
     Returns
@@ -96,20 +90,42 @@ def make_blocks(
         touching = [c for c in update.changes if block.overlaps(c.places.box)]
         if not touching:
             continue
-        sums = empty_sums(block, 32 * file.n_planes) if update.is_new else file.read(block)
+        planes = empty_sums(block).planes if update.is_new else file.read_planes(block)
         terms = np.zeros((*block.shape, 4), np.float32)
-        for change in touching:
-            pixels = opened(change.image, change.solved.conversion)
-            try:
-                found = add_image(
-                    sums, terms, change.contribution, pixels.rows, pixfrac, cells, change.sign
-                )
-            except ValueError as error:
-                raise DataError(f"{change.image}: {error}") from error
-            pixels.forget()
-            if change.sign > 0:
-                name = change.solved.name
-                products[name] = products.get(name, 0) + found
-        file.write(sums)
+        for plane, changes in groupby(sorted(touching, key=_plane), _plane):
+            context = (
+                empty_context(block, 1)
+                if update.is_new
+                else file.read_context(block, plane, plane + 1)
+            )
+            sums = Sums(block, planes, context, plane)
+            for change in changes:
+                found = _add(change, sums, terms, opened, pixfrac, cells)
+                if change.sign > 0:
+                    name = change.solved.name
+                    products[name] = products.get(name, 0) + found
+            file.write_context(block, context, plane)
+        file.write_planes(block, planes)
     file.sync()
     return products
+
+
+def _plane(change: Change) -> int:
+    return change.slot // 32
+
+
+def _add(
+    change: Change,
+    sums: Sums,
+    terms: np.ndarray,
+    opened: Callable[[Path, float], Pixels],
+    pixfrac: float,
+    cells: np.ndarray,
+) -> np.ndarray:
+    pixels = opened(change.image, change.solved.conversion)
+    try:
+        return add_image(sums, terms, change.contribution, pixels.rows, pixfrac, cells, change.sign)
+    except ValueError as error:
+        raise DataError(f"{change.image}: {error}") from error
+    finally:
+        pixels.forget()

@@ -1,7 +1,9 @@
 """What a new solution changes in the sums of a patch, and what it leaves as it is."""
 
+import hashlib
 import json
 import logging
+import operator
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,17 +14,21 @@ from typing import Any
 
 import numpy as np
 
+import tessella
+from tessella import environment
 from tessella.coadd.accumulate import QUANTA, REACH, Box
 from tessella.coadd.block_sums import Contribution
 from tessella.coadd.places import Places
 from tessella.errors import DataError
+from tessella.io.provenance import code_version
 from tessella.io.seals import sha256
 from tessella.io.solution import Solution, SolvedInput
 from tessella.io.sums import AddedInput, create_sums, read_added
 from tessella.models import Lattice
-from tessella.sky.tessellation import CELL_SIZE, lattice_of, regions
+from tessella.sky.tessellation import place_of
 
 log = logging.getLogger(__name__)
+_PACKAGE = Path(tessella.__file__).parent
 #: An image farther than this from its patch does not belong there, whatever its pointing [pixels].
 _FARTHEST = 65536
 #: Largest patch: 8 x 8 cells.
@@ -42,15 +48,7 @@ def box_of(lattice: Lattice) -> Box:
             f"{lattice.skycell}: a patch of {lattice.nx} x {lattice.ny} pixels; the largest is "
             f"{_LARGEST_SIDE} x {_LARGEST_SIDE}: plan smaller ones"
         )
-    central = CELL_SIZE / 2 - 0.5
-    return Box(
-        round(central - lattice.x_tangent), round(central - lattice.y_tangent), *lattice.shape[::-1]
-    )
-
-
-def region_lattice(lattice: Lattice) -> Lattice:
-    """Return the lattice of the whole region: its origin is the first pixel of the central cell."""
-    return lattice_of(regions()[lattice.region], 0, 0, CELL_SIZE, CELL_SIZE)
+    return Box(*place_of(lattice), *lattice.shape[::-1])
 
 
 def check_inputs(
@@ -64,7 +62,7 @@ def check_inputs(
         If a file is not the one that the solution was made of, an image is of another filter or
         lies elsewhere: it is named.
     """
-    patch, region = box_of(lattice), region_lattice(lattice)
+    patch = box_of(lattice)
     for solved in solution.inputs[first : first + n]:
         image = files[solved.name]
         if sha256(image) != solved.image_sha256:
@@ -80,7 +78,7 @@ def check_inputs(
         x0, x1, y0, y1 = solved.places.box
         far = max(patch.x0 - x1, x0 - patch.x0 - patch.nx, patch.y0 - y1, y0 - patch.y0 - patch.ny)
         if far > _FARTHEST:
-            degrees = far * region.pixel_scale_arcsec / 3600
+            degrees = far * lattice.pixel_scale_arcsec / 3600
             raise DataError(
                 f"{image}: it lies {degrees:.1f} degrees beside the patch that it shall be added "
                 "to; its WCS or the plan is wrong"
@@ -218,15 +216,16 @@ def plan_update(
     for solved in solution.inputs:
         before = old.get(solved.name)
         why = "" if before is None else why_again(before, solved, tolerance)
+        image = files[solved.name]
+        name = os.path.relpath(image.resolve(), folder.resolve())
         if before is not None and not why:
-            held.append(before)
+            # The same file may lie elsewhere now.
+            held.append(before if before.image == name else replace(before, image=name))
             continue
         slot = next(free) if before is None else before.slot
         if before is not None:
             changes.append(_out(before, folder, why))
-        image = files[solved.name]
         changes.append(Change(1, slot, image, solved, why or "new"))
-        name = os.path.relpath(image.resolve(), folder.resolve())
         held.append(AddedInput(slot, name, solved, np.zeros((0, 0, 0), np.int64)))
     return changes, held
 
@@ -269,36 +268,51 @@ def find_update(
     options : mapping
         Section `coadd` of the configuration.
     """
-    about = {
+    about: dict[str, Any] = {
         "patch": solution.patch,
         "optical_element": solution.optical_element,
         "pixfrac": options["pixfrac"],
         "lattice": vars(lattice),
         "tiles": [vars(tile) for tile in tiles],
         "quanta": list(QUANTA),
+        "arithmetic": arithmetic(),
     }
     about = json.loads(json.dumps(about))
-    anew = []
+    anew: list[str] = []
     old, added = _held_by(sums)
     before = old.pop("solution", "")
     if added:
         # What an image added cannot be taken out when the image is made again.
         now = {item.name: item.image_sha256 for item in solution.inputs}
         anew = [
-            item.solved.name
+            f"{item.solved.name}: another image"
             for item in added
             if now.get(item.solved.name, item.solved.image_sha256) != item.solved.image_sha256
         ]
-        if old != about or anew:
+        anew += [f"another {name}" for name, value in about.items() if old.get(name) != value]
+        if anew:
             added = []
     changes, held = plan_update(solution, files, sums.parent, added, options)
-    told = [f"{name}: another image now: the sums are made anew" for name in anew]
+    told = [f"{what} now: the sums are made anew" for what in anew]
     told += [
         f"{change.solved.name}: {'added' if change.sign > 0 else 'taken out'}: {change.why}"
         for change in changes
     ]
-    is_current = bool(added) and not changes and before == solution.id
+    is_same = len(held) == len(added) and all(map(operator.is_, held, added))
+    is_current = bool(added) and before == solution.id and is_same
     return Update(changes, held, told, lattice, about, solution.id, not added, is_current)
+
+
+def arithmetic() -> str:
+    """Return a hash of all that the bits of sums depend on besides inputs and options.
+
+    What was added by other code, other libraries or on another level of the processor might not be
+    taken out again to the last bit.
+    """
+    made_by = environment.record()
+    code = code_version((_PACKAGE / "coadd", _PACKAGE / "io/level2_pixels.py"))
+    text = json.dumps([code, made_by], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _held_by(sums: Path) -> tuple[dict[str, Any], list[AddedInput]]:

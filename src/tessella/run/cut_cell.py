@@ -1,6 +1,7 @@
 """The cells of a patch, cut from its sums."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,17 @@ def cut_cell(
         noise_correlation=correlation,
         members=tuple(item.solved.name for item in members),
         meta={
-            "sky_levels": [item.solved.level for item in members],
-            "outliers": [int(item.solved.outliers.size) for item in members],
+            "inputs": [
+                {
+                    "name": item.solved.name,
+                    "sky_level": item.solved.level,
+                    "weight": item.solved.weight,
+                    "outliers": int(item.solved.outliers.size),
+                    "undecided": item.solved.n_undecided,
+                    "wcs_correction": asdict(item.solved.correction),
+                }
+                for item in members
+            ]
         },
     )
 

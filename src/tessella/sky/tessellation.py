@@ -159,6 +159,18 @@ def lattice_of(region: Region, x0: int, y0: int, nx: int, ny: int) -> Lattice:
     )
 
 
+def place_of(lattice: Lattice) -> tuple[int, int]:
+    """Return the first pixel (x, y) of a rectangle, from the lower left of the central cell.
+
+    Examples
+    --------
+    >>> place_of(lattice_of(regions()[7], -4800, 9600, 5000, 5000))
+    (-4800, 9600)
+    """
+    central = CELL_SIZE / 2 - 0.5
+    return round(central - lattice.x_tangent), round(central - lattice.y_tangent)
+
+
 def cell_lattice(region: Region, column: int, row: int) -> Lattice:
     """Return the lattice of one cell by its column and row, counted from the central cell."""
     return lattice_of(region, column * CELL_PITCH, row * CELL_PITCH, CELL_SIZE, CELL_SIZE)
