@@ -422,6 +422,17 @@ def growing(amount, whole=None):
     return lambda wildcards, attempt: first * attempt
 
 
+def each_rank(amount):
+    """Memory of a job of several ranks: `amount` for each, more at further attempts."""
+    return lambda wildcards, attempt, threads: amount * attempt * threads
+
+
+def for_context(wildcards, attempt):
+    """Memory of a cell: of every 32 images the context has a plane of 100 MB, held twice."""
+    n_planes = 1 + len(members("cal.asdf")(wildcards)) // 32
+    return (1500 + 200 * n_planes) * attempt
+
+
 def patch_and_cells(patch):
     """What a patch is: its lattice, and those of the cells that are cut from it."""
     planned = plan.patches[patch]

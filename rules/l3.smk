@@ -19,7 +19,7 @@ rule coadd_patch:
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards, threads: threads,
-        mem_mb=growing(1500),
+        mem_mb=each_rank(1500),
         runtime=growing(60),
     params:
         options=section(cfg.coadd),
@@ -51,7 +51,7 @@ rule cut_cell:
     conda:
         "../envs/tessella.yaml"
     resources:
-        mem_mb=growing(2000),
+        mem_mb=for_context,
         runtime=growing(20),
     params:
         lattice=lambda wildcards: json.dumps(plan.tiles[wildcards.tile].lattice),

@@ -47,7 +47,7 @@ rule find_outliers:
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards, threads: threads,
-        mem_mb=growing(1500),
+        mem_mb=each_rank(1500),
         runtime=growing(30),
     params:
         options=section(cfg.outliers),

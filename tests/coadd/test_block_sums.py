@@ -183,3 +183,42 @@ def test_rounding_is_far_below_the_noise():
     noise = np.sqrt(100.0) / 2
     assert QUANTA[0] / np.sqrt(12) < 1e-4 * noise
     assert sums.planes[1].max() * QUANTA[1] == pytest.approx(100.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.03, 1.0, 3.4])
+def test_errors_are_known_wherever_an_image_counts(sigma):
+    sums, _ = made([image(k, np.full(SHAPE, 3.7), sigma, clean=True) for k in range(4)])
+    found = images_of(sums)
+    counts = (sums.context != 0).any(axis=0)
+    assert counts.mean() > 0.9
+    for name in ("data", "err"):
+        np.testing.assert_array_equal(np.isfinite(found[name]), counts)
+    assert (found["err"][counts] > 0).all()
+    # A pixel gives 256 quanta of variance at least, of which rounding of two terms takes one; its
+    # flux is off by half a quantum of 1 / 262144, and its weight by half of 1 / 1048576, where the
+    # least coverage is sigma / 16.
+    np.testing.assert_allclose(
+        found["data"][counts],
+        3.7,
+        rtol=2.0**-19 / (3.7 / 16 / sigma) + 2.0**-21 * 16 * sigma + 1e-6,
+    )
+
+
+def test_noisier_image_than_quanta_hold_is_refused():
+    item, read = image(0, sigma=3.6)
+    sums = empty_sums(AREA)
+    with pytest.raises(ValueError, match=r"the noise of its sky is 3.6 MJy / sr"):
+        add_image(sums, np.zeros((*AREA.shape, 4), np.float32), item, read, 1.0, CELLS)
+
+
+@pytest.mark.parametrize("shape", [(16, 140), (140, 16)])
+def test_thin_image_keeps_all_its_weight(shape):
+    # Nodes lie closer along its short side.
+    turned = image(2, shape=shape, clean=True)
+    sums, _ = made([turned])
+    pixels = shape[0] * shape[1]
+    area = 4.0
+    # What it covers to less than a thousandth is left out: no more than its outline.
+    outline = 2 * (shape[0] + shape[1]) * 2
+    weight = sums.planes[1].sum() * QUANTA[1]
+    assert weight == pytest.approx(100.0 * pixels * area, abs=100.0 * outline / 1024)

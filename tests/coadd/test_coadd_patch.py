@@ -25,8 +25,11 @@ from tessella.io.level3 import read_mosaic
 from tessella.io.region_inputs import placed_input
 from tessella.io.seals import sha256
 from tessella.io.solution import Solution, solved, write_solution
+from tessella.io.sums import open_sums, read_added
 from tessella.io.wcs import write_wcs
 from tessella.models import WcsCorrection, Window
+from tessella.run import coadd_update
+from tessella.run.coadd_update import box_of
 from tessella.run.cut_cell import write_cell
 from tessella.sky.region_search import region_of
 from tessella.sky.tessellation import CELL_SIZE, cell_lattice, lattice_of, regions
@@ -185,6 +188,59 @@ def test_only_what_a_new_solution_changes_is_added_again(inputs, alone):
     once = inputs[0] / "changed_once.h5"
     coadded(inputs, once, (0, 1, 2, 3), change=change)
     check_same(inputs, once, sums)
+
+
+def test_inputs_that_lie_elsewhere_now_are_found_there(inputs, tmp_path):
+    folder, paths, lattice = inputs
+    sums = folder / "moved.h5"
+    coadded(inputs, sums, (0, 1))
+    moved = []
+    for pair in paths[:2]:
+        moved.append(tuple(Path(shutil.copy(path, tmp_path / path.name)) for path in pair))
+    assert coadded((folder, moved, lattice), sums, (0, 1)) == []
+    assert all(item.image.endswith(moved[k][0].name) for k, item in enumerate(read_added(sums)[1]))
+    assert all(
+        (folder / item.image).samefile(moved[k][0]) for k, item in enumerate(read_added(sums)[1])
+    )
+
+
+def test_sums_of_other_arithmetic_are_made_anew(inputs, alone, monkeypatch):
+    sums = inputs[0] / "older.h5"
+    shutil.copy(alone, sums)
+    with monkeypatch.context() as patch:
+        patch.setattr(coadd_update, "arithmetic", lambda: "that of an older version")
+        told = coadded(inputs, sums, (0, 1, 2, 3))
+    assert told[0] == "another arithmetic now: the sums are made anew"
+    assert len(told) == 5
+    check_same(inputs, alone, sums)
+
+
+def test_context_of_many_images_is_kept_by_planes(inputs):
+    folder, paths, lattice = inputs
+    # Forty files of four exposures, each with a name of its own.
+    copies = []
+    for number in range(40):
+        image, wcs = paths[number % 4]
+        stem = folder / f"many{number}"
+        pair = Path(f"{stem}_cal.asdf"), Path(f"{stem}_wcs.asdf")
+        for old, new in zip((image, wcs), pair, strict=True):
+            shutil.copy(old, new)
+        copies.append(pair)
+    rows = {k: replace(row(p, lattice.region), name=f"many{k}") for k, p in enumerate(copies)}
+    more = folder, copies, lattice
+    sums = folder / "many.h5"
+    coadded(more, sums, range(40), rows=rows)
+    whole = open_sums(sums).read(box_of(lattice))
+    assert whole.context.shape[0] == 2
+    # Images of one exposure count in the same pixels.
+    bits = [(whole.context[k // 32] >> np.uint32(k % 32)) & 1 for k in range(40)]
+    for k in range(4, 40):
+        np.testing.assert_array_equal(bits[k], bits[k % 4])
+    assert bits[0].any()
+    later = folder / "many_later.h5"
+    coadded(more, later, [k for k in range(40) if k not in (3, 35)], rows=rows)
+    coadded(more, later, range(40), rows=rows)
+    np.testing.assert_array_equal(open_sums(later).read(box_of(lattice)).planes, whole.planes)
 
 
 def test_stage_that_fails_leaves_the_sums_as_they_were(inputs, alone):

@@ -1,5 +1,7 @@
 """Rows of arrays on the disk are those of the whole array, or the file is refused."""
 
+from pathlib import Path
+
 import asdf
 import numpy as np
 import pytest
@@ -62,7 +64,21 @@ def test_array_of_one_compressed_stream_is_read_by_rows(arrays, tmp_path, compre
     asdf.AsdfFile({"roman": {"map": arrays["map"]}}).write_to(
         path, all_array_compression=compression
     )
-    np.testing.assert_array_equal(disk_arrays(path)["map"].rows(3, 9), arrays["map"][..., 3:9, :])
+    found = disk_arrays(path)["map"]
+    for _ in range(2):
+        np.testing.assert_array_equal(found.rows(3, 9), arrays["map"][..., 3:9, :])
+        found.forget()
+
+
+def test_arrays_that_are_not_read_hold_no_file_open(arrays, tmp_path):
+    path = tmp_path / "other.asdf"
+    asdf.AsdfFile({"roman": {"map": arrays["map"]}}).write_to(path, all_array_compression="zlib")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    many = [disk_arrays(path)["map"] for _ in range(20)]
+    for array in many:
+        array.rows(0, 2)
+        array.forget()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_array_with_a_view_of_another_is_refused(tmp_path):

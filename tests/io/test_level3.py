@@ -39,7 +39,7 @@ def mosaic(empty=False):
     return Mosaic(
         LATTICE, "F129", **arrays, weight=weight, context=context, exposure_time=seconds,
         noise_correlation=correlation, members=() if empty else ("a", "b"),
-        meta={"sky_levels": [0.1, 0.2], "outliers": [3, 4]},
+        meta={"inputs": [{"name": "a", "outliers": 3}]},
     )  # fmt: skip
 
 
@@ -65,6 +65,15 @@ def test_coadd_is_official_and_comes_back(tmp_path, empty):
     assert back.lattice == LATTICE
     assert back.members == made.members
     assert back.meta["program"] == 1
+
+
+def test_one_image_alone_is_not_said_to_be_searched_for_outliers(tmp_path):
+    path = tmp_path / "r00001_p_full_045p60x50y50_f129_coadd.asdf"
+    made = replace(mosaic(), members=("a",))
+    write_mosaic(path, made, 1, "full", [about("2028-07-01T01:00:00")], 1.0, {})
+    with rdm.open(path) as model:
+        assert model.meta.cal_step.outlier_detection == "SKIPPED"
+        assert model.meta.cal_step.resample == "COMPLETE"
 
 
 def test_lattice_is_kept_to_the_last_bit(tmp_path):
