@@ -225,7 +225,7 @@ def write_level2(folder: Path, number: int, image: Image) -> None:
     meta["exposure"] |= {"exposure_time": SECONDS, "effective_exposure_time": SECONDS}
     meta["velocity_aberration"]["scale_factor"] = 1.0
     path = folder / file_name(header, DETECTOR, "cal")
-    write_image(path, image, *empty_border(), meta, {}, {}, {"stage": "level3_inputs"})
+    write_image(path, image, *empty_border(image.window), meta, {}, {}, {"stage": "level3_inputs"})
     none = np.zeros(0, int)
     found = Alignment(attitude, True, "exact", 0, 0, 0.0, 0.0, 0.0, 0.0, none, none)
     wcs = path.with_name(path.name.replace("_cal", "_wcs"))
@@ -241,9 +241,8 @@ def write_nothing_to_correct(run: Path, lattice: Lattice) -> None:
     write_astrometry(path, JointSolution(images, 0.0, 0, 0, None), {"stage": "level3_inputs"})
 
 
-def empty_border() -> tuple[Border, np.ndarray]:
+def empty_border(full: Window) -> tuple[Border, np.ndarray]:
     """Return reference pixels and reference output of one resultant that hold nothing."""
-    full = Window()
     shapes = {side: (full.ny, 4) for side in ("left", "right")}
     shapes |= {side: (4, full.nx) for side in ("bottom", "top")}
     border = Border(
