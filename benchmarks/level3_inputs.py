@@ -207,11 +207,12 @@ def write_level2(folder: Path, number: int, image: Image) -> None:
     boresight = boresight_of(attitude)
     target = move_reference(attitude, center.v2_ref, center.v3_ref)
     pattern = read_patterns()[TABLE]
+    hour, day = divmod(number - 1, 28)
     header = ExposureHeader(
         key=ExposureKey(1, 1, 1, 1, 1, 1, number),
         optical_element=ELEMENT,
         ma_table_number=TABLE,
-        start_time=f"2028-07-{number:02d}T00:00:00",
+        start_time=f"2028-07-{day + 1:02d}T{hour:02d}:00:00",
         exposure_type="WFI_IMAGE",
         ra_v1=boresight.ra_ref,
         dec_v1=boresight.dec_ref,

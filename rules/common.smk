@@ -8,6 +8,7 @@ from tessella.detector.persistence_state import HORIZON_S
 from tessella.instrument.optical_elements import filters
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import IMAGING
+from tessella.io.atomic import replacing
 from tessella.plan.build import middle_of_tiles, plan_path
 from tessella.plan.predecessors import predecessors
 from tessella.plan.selection import read_reference_table
@@ -420,6 +421,23 @@ def growing(amount, whole=None):
     """
     first = amount if whole is None or cfg.window else whole
     return lambda wildcards, attempt: first * attempt
+
+
+def listed(stage, kind):
+    """A file that names the inputs of a job of one kind, a line each: a command line cannot hold all.
+
+    It is made when Snakemake looks at the job, and says what the input function does.
+    """
+
+    def path(wildcards, input):
+        file = Path(RESULTS) / "plan" / "inputs" / f"{stage}_{'_'.join(wildcards)}_{kind}.txt"
+        names = "".join(f"{name}\n" for name in input[kind])
+        if not file.is_file() or file.read_text() != names:
+            with replacing(file, None) as part:
+                part.write_text(names)
+        return f"@{file}"
+
+    return path
 
 
 def each_rank(amount):

@@ -23,11 +23,12 @@ rule coadd_patch:
         runtime=growing(60),
     params:
         options=section(cfg.coadd),
+        images=listed("coadd_patch", "images"),
         patch=lambda wildcards: json.dumps(patch_and_cells(wildcards.patch)),
         launcher=launcher,
     shell:
         "{params.launcher} python {input.script:q} --options {params.options:q} --patch {params.patch:q}"
-        " --ranks {resources.tasks} --solution {input.solution:q} --images {input.images:q}"
+        " --ranks {resources.tasks} --solution {input.solution:q} --images {params.images:q}"
         " --sums {output.sums:q} > {log:q} 2>&1"
 
 
@@ -54,11 +55,12 @@ rule cut_cell:
         mem_mb=for_context,
         runtime=growing(20),
     params:
+        images=listed("cut_cell", "images"),
         lattice=lambda wildcards: json.dumps(plan.tiles[wildcards.tile].lattice),
         grouping=lambda wildcards: wildcards.tile.split("_")[0],
         program=plan.program,
     shell:
         "python {input.script:q} --lattice {params.lattice:q} --program {params.program}"
-        " --grouping {params.grouping} --sums {input.sums:q} --images {input.images:q}"
+        " --grouping {params.grouping} --sums {input.sums:q} --images {params.images:q}"
         " --mosaic {output.mosaic:q} --preview {output.preview:q} --thumbnail {output.thumbnail:q}"
         " --maps {output.maps:q} > {log:q} 2>&1"

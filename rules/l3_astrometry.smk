@@ -21,6 +21,8 @@ rule solve_astrometry:
         runtime=growing(30),
     params:
         options=section(cfg.solve),
+        stars=listed("solve_astrometry", "stars"),
+        wcs=listed("solve_astrometry", "wcs"),
     shell:
-        "python {input.script:q} --options {params.options:q} --stars {input.stars:q} --wcs {input.wcs:q}"
+        "python {input.script:q} --options {params.options:q} --stars {params.stars:q} --wcs {params.wcs:q}"
         " --reference-stars {input.reference_stars:q} --astrometry {output.astrometry:q} > {log:q} 2>&1"

@@ -21,10 +21,12 @@ rule match_skies:
         runtime=growing(30),
     params:
         options=section(cfg.sky_match),
+        images=listed("match_skies", "images"),
+        wcs=listed("match_skies", "wcs"),
         region=lambda wildcards: int(wildcards.region),
     shell:
-        "python {input.script:q} --options {params.options:q} --region {params.region} --images {input.images:q}"
-        " --wcs {input.wcs:q} --astrometry {input.astrometry:q} --inputs {output.inputs:q} > {log:q} 2>&1"
+        "python {input.script:q} --options {params.options:q} --region {params.region} --images {params.images:q}"
+        " --wcs {params.wcs:q} --astrometry {input.astrometry:q} --inputs {output.inputs:q} > {log:q} 2>&1"
 
 
 rule find_outliers:
@@ -51,9 +53,10 @@ rule find_outliers:
         runtime=growing(30),
     params:
         options=section(cfg.outliers),
+        images=listed("find_outliers", "images"),
         lattice=lambda wildcards: json.dumps(plan.patches[wildcards.patch].lattice),
         launcher=launcher,
     shell:
         "{params.launcher} python {input.script:q} --options {params.options:q} --patch {wildcards.patch}"
-        " --lattice {params.lattice:q} --ranks {resources.tasks} --images {input.images:q}"
+        " --lattice {params.lattice:q} --ranks {resources.tasks} --images {params.images:q}"
         " --inputs {input.inputs:q} --solution {output.solution:q} > {log:q} 2>&1"

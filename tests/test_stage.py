@@ -22,6 +22,12 @@ def test_kinds_of_arguments():
     assert args.mosaic.name == "m"
 
 
+def test_words_of_a_file_stand_for_it(tmp_path):
+    (tmp_path / "list").write_text("a b.asdf\nc.asdf\n")
+    args = stage_arguments("Add.", ["--images", f"@{tmp_path}/list"], "images*")
+    assert [path.name for path in args.images] == ["a b.asdf", "c.asdf"]
+
+
 def test_dashes_stand_for_underscores():
     args = stage_arguments("Align.", ["--reference-stars", "s.ecsv"], "reference_stars")
     assert str(args.reference_stars) == "s.ecsv"

@@ -43,7 +43,8 @@ def main(argv=None):
         update = coadd_update.find_update(args.sums, solution, lattice, tiles, files, args.options)
         for line in update.told:
             logging.info(line)
-    with replacing(args.sums, origin) if is_first(comm) else nullcontext() as part:
+    # The other ranks have ended when the file is sealed: their cores take a part of that.
+    with replacing(args.sums, origin, min(2, n_ranks)) if is_first(comm) else nullcontext() as part:
         if is_first(comm):
             coadd_update.start_sums(part, args.sums, update)
             make_room(part, update.n_slots)

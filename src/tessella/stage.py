@@ -27,7 +27,8 @@ def stage_arguments(
         None takes the process's own.
     *names : str
         Options of the script, all required: ``options`` is JSON, others are paths; ``name*``
-        takes one or more, ``name:int``, ``name:str`` and ``name:json`` are of that kind.
+        takes one or more, ``name:int``, ``name:str`` and ``name:json`` are of that kind. A word
+        ``@file`` stands for the lines of a file.
 
     Examples
     --------
@@ -39,6 +40,7 @@ def stage_arguments(
     parser = argparse.ArgumentParser(
         description=description,
         epilog="Run `snakemake -p` to see this command with all its files, ready to paste.",
+        fromfile_prefix_chars="@",
     )
     for name in names:
         several = name.endswith("*")

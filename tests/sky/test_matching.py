@@ -180,12 +180,14 @@ def test_every_direction_belongs_to_one_official_cell():
 def test_directions_at_edges_of_regions_belong_to_official_cells():
     bounds = np.array([[r.ra_min, r.ra_max, r.dec_min, r.dec_max] for r in regions()])
     wide = (bounds[:, 1] - bounds[:, 0]) % 360.0
+    ra, dec = [], []
     for share in (0.0, 1e-9, 0.3, 0.5, 1 - 1e-9):
         across = bounds[:, 0] + share * wide
         up = bounds[:, 2] + share * (bounds[:, 3] - bounds[:, 2])
-        for ra, dec in ((across, bounds[:, 2]), (across, bounds[:, 3]), (bounds[:, 0], up)):
-            for nudge in (-1e-10, 0.0, 1e-10):
-                assert_primary_once(ra + nudge, np.clip(dec + nudge, -90, 90))
+        ra += [across, across, bounds[:, 0]]
+        dec += [bounds[:, 2], bounds[:, 3], up]
+    nudge = np.array([-1e-10, 0.0, 1e-10])[:, None, None]
+    assert_primary_once(*(values.ravel() for values in (ra + nudge, np.clip(dec + nudge, -90, 90))))
 
 
 @pytest.mark.parametrize("pole", [90.0, -90.0])

@@ -26,7 +26,14 @@ stage_arguments(__doc__, [])  # says errors as stages do
 if os.environ.get("PMI_RANK", "0") != "0":
     sys.exit()
 STAGE = Path(sys.argv[0]).stem
-lists = [json.loads(word) if word.startswith("[") else [word] for word in sys.argv[1:]]
+lists = [
+    json.loads(word)
+    if word.startswith("[")
+    else Path(word[1:]).read_text().splitlines()
+    if word.startswith("@")
+    else [word]
+    for word in sys.argv[1:]
+]
 named = [str(word) for words in lists for word in words]
 words = [Path(word) for word in named if word.startswith("results/") and Path(word).suffix]
 if STAGE == "write_association":  # it names images that need not be there yet

@@ -116,3 +116,12 @@ def test_killed_run_is_finished_by_one_command(stub_clone, small, copy, finished
     assert resumed.returncode == 0, said
     assert (copy / LEVEL2).read_text() == (finished[0] / LEVEL2).read_text()
     assert (copy / "results/small/quality/report.html").stat().st_size > 0
+
+
+def test_images_of_a_patch_are_named_in_a_file_not_in_the_command(finished):
+    work = finished[0]
+    lists = sorted((work / "results/small/plan/inputs").glob("coadd_patch_*_images.txt"))
+    named = [path.read_text().splitlines() for path in lists]
+    assert [len(names) for names in named] == [2, 1]
+    for names in named:
+        assert all(name.endswith("_cal.asdf") and (work / name).is_file() for name in names)

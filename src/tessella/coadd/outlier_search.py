@@ -17,7 +17,7 @@ from tessella.coadd.places import Places
 from tessella.coadd.search_area import EDGE, Area, Box, blocks_of
 
 #: Bytes that a block may take.
-BLOCK_BYTES = 400 << 20
+BLOCK_BYTES = 560 << 20
 #: Rows of an image that are read at once.
 _ROWS = 128
 
