@@ -73,20 +73,19 @@ def test_references_validate(finished: Path) -> None:
 def test_ledgers_balance_and_lost_rows_are_flagged(finished: Path) -> None:
     """Every packet is accounted for, and each missing row shows as DROPOUT in Level 1."""
     from tessella import flags
+    from tessella.io.ledgers import read_ledger
     from tessella.io.level1 import read_ramp
     from tessella.models import Window
 
-    ledgers = sorted((finished / RUN).glob("level0/*_ledger.json"))
+    ledgers = sorted((finished / RUN).glob("level0/*_ledger.parquet"))
     assert len(ledgers) == 6
     for path in ledgers:
-        ledger = json.loads(path.read_text())
-        rejected = sum(ledger["rejected"].values())
-        known = ledger["used"] + ledger["duplicate"] + rejected + ledger["idle"] + ledger["unknown"]
-        assert ledger["received"] == known
-        # Six packets dropped and three damaged; a packet holds two rows of 512 pixels.
-        assert ledger["missing_rows"] == (6 + 3) * 2
+        ledger = read_ledger(path)
+        ledger.check()
+        # Six packets dropped and three damaged; one holds up to four cells of two rows.
+        assert (6 + 3) * 2 <= ledger.counts.missing_rows <= (6 + 3) * 8
         (level1,) = (finished / RUN).glob(
-            f"level1/{path.name.removesuffix('_ledger.json')}_*_uncal.asdf"
+            f"level1/{path.name.removesuffix('_ledger.parquet')}_*_uncal.asdf"
         )
         ramp, _ = read_ramp(level1, Window(1792, 1792, 512, 512))
         assert ((np.asarray(ramp.resultant_dq) & flags.DROPOUT) != 0).any()
@@ -98,7 +97,7 @@ def test_report_says_what_was_measured(finished: Path) -> None:
     for key in ("completeness_snr10", "purity_snr10", "astrometry_rms_mas"):
         assert {"value", "n", "interval"} <= set(summary[key])
     assert set(summary["flux_bias"]) == {"F106", "F158"}
-    assert summary["packets"]["missing_rows"] == 6 * (6 + 3) * 2
+    assert 6 * (6 + 3) * 2 <= summary["packets"]["missing_rows"] <= 6 * (6 + 3) * 8
     assert (finished / RUN / "quality" / "report.html").stat().st_size > 50_000
 
 
