@@ -57,9 +57,23 @@ def read_level0(path: str | Path) -> bytes | mmap.mmap:
     found = sha256(path)
     if run_of(path) is None:
         _verify(path, found)
-    with Path(path).open("rb") as file:
-        empty = Path(path).stat().st_size == 0
-        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return map_file(path)
+
+
+def map_file(path: str | Path) -> bytes | mmap.mmap:
+    """Map a file into memory, whatever it holds.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            empty = Path(path).stat().st_size == 0
+            return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise DataError(f"{path}: it cannot be read ({error.strerror})") from error
 
 
 def _sidecar_path(path: str | Path) -> Path:

@@ -1,11 +1,13 @@
 """Which exposures are in telemetry, what housekeeping says of them, and which rows are there."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tessella.models import ExposureHeader, ExposureKey
+from tessella.telemetry.fates import NAMES, NONE
 from tessella.telemetry.index import PacketIndex, Stream, index_parts, join
 from tessella.telemetry.layout import amp33_window
 from tessella.telemetry.packets import (
@@ -65,25 +67,65 @@ class Holding:
         return there / expected if expected else 0.0
 
 
-def survey(streams: Iterable[Stream]) -> dict[ExposureKey, Holding]:
-    """List what streams hold of each exposure, sorted by key; every checksum is checked.
+@dataclass(frozen=True)
+class Stock:
+    """What some streams are made of."""
 
-    Parameters
-    ----------
-    streams : iterable of bytes or mmap
-        In the order in which the ground received them.
+    #: What they hold of each exposure, sorted by key.
+    holdings: dict[ExposureKey, Holding]
+    #: Sound packets by application identifier, and fragments by reason.
+    apids: dict[int, int]
+    fragments: dict[str, int]
+
+
+def survey(
+    streams: Iterable[Stream], tell: Callable[[int], None] = lambda octets: None
+) -> dict[ExposureKey, Holding]:
+    """List what streams hold of each exposure; see `take_stock`.
 
     Examples
     --------
     >>> survey([b"noise"])
     {}
     """
+    return take_stock(streams, tell).holdings
+
+
+def take_stock(
+    streams: Iterable[Stream], tell: Callable[[int], None] = lambda octets: None
+) -> Stock:
+    """Count all packets of some streams and list the rows of each exposure.
+
+    Every checksum is checked; pixels are not read.
+
+    Parameters
+    ----------
+    streams : iterable of bytes or mmap
+        In the order in which the ground received them.
+    tell : function
+        Called with the number of octets that were read since the last time.
+
+    Examples
+    --------
+    >>> take_stock([b"noise"]).fragments
+    {'no header': 1}
+    """
     streams = tuple(streams)
     records, rows = [], np.zeros(0, _ROWS)
+    apids: Counter[int] = Counter()
+    fragments: Counter[str] = Counter()
     for part in index_parts(streams):
         is_record = np.isin(part.apid, (HOUSEKEEPING, ATTITUDE))
         records.append(part.take(is_record))
         rows = _joined(np.concatenate([rows, _rows_of(part.take(~is_record))]))
+        apids.update(part.apid.tolist())
+        octets = int((part.stop - part.start).sum()) + int(part.others["octets"].sum())
+        for apid, fate, n_packets in part.others[["apid", "fate", "packets"]].tolist():
+            if apid == NONE:
+                fragments[NAMES[fate]] += n_packets
+            else:
+                apids[apid] += n_packets
+        tell(octets)
     announced = _read_records(join(streams, records))
     found = {}
     for visit, exposure in np.unique(rows[["visit_key", "exposure"]]).tolist():
@@ -92,7 +134,7 @@ def survey(streams: Iterable[Stream]) -> dict[ExposureKey, Holding]:
         ranges = tuple(tuple(row) for row in own[_RANGE].tolist())
         found[key] = Holding(announced.pop(key, Announcement(None, {})), ranges)
     found |= {key: Holding(one) for key, one in announced.items()}
-    return dict(sorted(found.items()))
+    return Stock(dict(sorted(found.items())), dict(sorted(apids.items())), dict(fragments))
 
 
 def together(holdings: Iterable[Holding]) -> Holding:

@@ -1,7 +1,7 @@
 """Space Packets of any spacecraft (CCSDS 133.0-B): splitting, counting and joining of segments.
 
 Packets of other missions have no checksum that is known, so that a stream is believed as long as
-one header leads to the next. Our own packets are found by their checksums: `tessella.telemetry.scan`.
+one header leads to the next. Our own are found by their checksums: `tessella.telemetry.scan`.
 """
 
 from collections.abc import Iterator
