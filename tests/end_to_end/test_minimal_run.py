@@ -176,3 +176,36 @@ def test_telemetry_files_lead_to_the_same_ramps(finished: Path, tmp_path: Path) 
     with asdf.open(tmp_path / target) as one, asdf.open(finished / RUN / "level1" / name) as two:
         for array in ("data", "resultantdq", "reference_read", "amp33"):
             np.testing.assert_array_equal(one["roman"][array], two["roman"][array])
+
+
+def test_packets_that_arrive_late_complete_the_ramp(finished: Path, tmp_path: Path) -> None:
+    """What is there is made and marked; the rest makes the same file as all at once."""
+    import asdf
+
+    exposure = "r0000101001001001001_0001"
+    sent = (finished / RUN / "level0" / f"{exposure}.l0").read_bytes()
+    target = f"results/late/level1/{exposure}_wfi01_f106_uncal.asdf"
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    more = ["source=telemetry", f"telemetry_folder={inbox}", "run=late"]
+    overlay = tmp_path / "at_once.yaml"
+    overlay.write_text("telemetry: {wait_hours: 0.0}\n")
+    command = [*workflow(tmp_path, str(overlay)), "--config", *more, "--", target]
+    found = []
+    for name, part in (("a", sent[: len(sent) // 2]), ("b", sent[len(sent) // 2 - 9000 :])):
+        (inbox / f"{name}.l0").write_bytes(part)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        with asdf.open(tmp_path / target) as file:
+            about = file["roman"]["meta"]
+            telemetry = about["tessella"]["telemetry"]
+            found.append((telemetry["version"], telemetry["completeness"]))
+            problem = about["exposure"]["data_problem"]
+            assert about["exposure"]["sdf_log_file"] == f"{exposure}_ledger.parquet"
+            assert (problem is not None) == (telemetry["version"] == 1)
+            data = np.asarray(file["roman"]["data"])
+    (first, some), (second, nearly_all) = found
+    assert (first, second) == (1, 2)
+    assert 0.3 < some < 0.7 < 0.98 < nearly_all
+    with asdf.open(finished / RUN / target.removeprefix("results/late/")) as whole:
+        np.testing.assert_array_equal(data, whole["roman"]["data"])
