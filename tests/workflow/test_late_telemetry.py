@@ -1,4 +1,4 @@
-"""A folder that telemetry arrives in: what is made, what waits, and what late packets make again."""
+"""A folder that telemetry arrives in: what is made, what waits, what late packets make again."""
 
 import os
 import re

@@ -62,6 +62,8 @@ def write_decoded(path: str | Path, exposure: Assembly, provenance: Mapping[str,
             group = _write_readout(file, readout).create_group("received")
             _write_planes(group, received)
             group["guide"] = received.guide
+            # The next one is decoded before the names are bound to it.
+            del readout, received
         reliability = Reliability(
             exposure.problems, exposure.completeness, exposure.n_files, exposure.clock_is_sound
         )

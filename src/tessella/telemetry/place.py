@@ -267,7 +267,7 @@ def _n_conflicting(
             continue
         place = slice(starts[first], starts[columns.last[i] + 1])
         try:
-            pixels = _decode(index, columns, i, place.stop - place.start)
+            pixels = _decode(index, columns, i, int(place.stop - place.start))
         except ValueError:
             n_conflicting += 1
             continue

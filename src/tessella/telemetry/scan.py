@@ -24,7 +24,7 @@ REASONS = {
     _TRUNCATED: "truncated",
 }
 # Pieces that are found before they are handed on.
-_PART = 1 << 16
+_PART = 1 << 13
 _IDLE_HIGH, _IDLE_LOW = IDLE >> 8, IDLE & 0xFF
 
 
