@@ -318,7 +318,7 @@ def outcome(original: Original, stream: Stream, looks_at_memory: bool = False) -
 
 
 class _Clock:
-    """Adds up CPU time, and looks for the most memory, of what is done inside of it."""
+    """Adds up time, and looks for the most memory, of what is done inside of it."""
 
     def __init__(self, looks_at_memory: bool) -> None:
         self.looks_at_memory = looks_at_memory
@@ -329,10 +329,10 @@ class _Clock:
             if not tracemalloc.is_tracing():
                 tracemalloc.start()
             tracemalloc.reset_peak()
-        self.start = time.process_time()
+        self.start = time.perf_counter()
 
     def __exit__(self, *error: object) -> None:
-        self.seconds += time.process_time() - self.start
+        self.seconds += time.perf_counter() - self.start
         if self.looks_at_memory:
             self.peak_octets = max(self.peak_octets, tracemalloc.get_traced_memory()[1])
 

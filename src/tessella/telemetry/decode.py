@@ -15,7 +15,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout
 from tessella.telemetry.clock import read_time, seconds_since_epoch
 from tessella.telemetry.fates import Fate
-from tessella.telemetry.index import PacketIndex, Stream, index_packets, release
+from tessella.telemetry.index import PacketIndex, Stream, index_packets
 from tessella.telemetry.inventory import Announcement, announcements, is_record
 from tessella.telemetry.layout import amp33_window, grid_of, guide_grid
 from tessella.telemetry.ledger import File, Ledger, Rows
@@ -147,8 +147,6 @@ class Assembly:
         """Decode one detector after the other; each takes the memory of its own pixels."""
         for detector, setup in self.setups.items():
             yield self._detector(detector, setup)
-            for stream in self.reception.index.streams:
-                release(stream)
 
     def _detector(self, detector: str, setup: DetectorSetup) -> tuple[Readout, Received]:
         window, offset, n = setup.window, setup.encoding_offset, setup.n_resultants

@@ -27,6 +27,8 @@ from tessella.telemetry.packets import (
 from tessella.telemetry.scan import Scan, find_packets
 
 Stream = bytes | mmap.mmap
+# Of a mapped file that are kept in memory while packets are read.
+_NEAR_OCTETS = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,27 @@ class PacketIndex:
         start, stop = int(self.start[packet]), int(self.stop[packet])
         view = memoryview(self.streams[self.stream[packet]])
         return view[start + HEADER.itemsize : stop - CRC_OCTETS]
+
+    def neighbours(self, packets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Give packets in groups that lie near each other, so that little of a file is mapped.
+
+        Parameters
+        ----------
+        packets : (n,) int
+
+        Yields
+        ------
+        stream : int
+        places : (m,) int
+            Of a group in `packets`.
+        """
+        where = self.stream[packets].astype(np.int64) << 40 | self.start[packets] // _NEAR_OCTETS
+        order = np.argsort(where, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(where[order])) + 1):
+            if len(group):
+                stream = int(self.stream[packets[group[0]]])
+                yield stream, group
+                release(self.streams[stream])
 
     def belongs_to(self, key: ExposureKey) -> np.ndarray:
         """Tell which packets are of exposure `key`: (n,) bool."""

@@ -159,12 +159,9 @@ def _place_plain(
 ) -> None:
     """Copy the cells of packets that are not compressed."""
     chosen = np.flatnonzero((columns.codec == PLAIN) & (owned > 0))
-    if not len(chosen):
-        return
-    stream = index.stream[columns.packet[chosen]]
-    for number in np.unique(stream).tolist():
-        own = chosen[stream == number]
-        octets = np.frombuffer(index.streams[number], np.uint8)
+    for stream, group in index.neighbours(columns.packet[chosen]):
+        own = chosen[group]
+        octets = np.frombuffer(index.streams[stream], np.uint8)
         body = index.start[columns.packet[own]] + HEADER.itemsize
         cells = columns.plane[own], columns.first[own], columns.last[own]
         _copy(octets, body, own, *cells, owner, starts, planes.view(np.uint8))
@@ -204,8 +201,23 @@ def _place_coded(
     planes: np.ndarray,
 ) -> np.ndarray:
     """Decompress packets and place their cells; return those that cannot be decompressed."""
-    failed = []
+    failed: list[int] = []
     chosen = np.flatnonzero((columns.codec != PLAIN) & (owned > 0))
+    for _, group in index.neighbours(columns.packet[chosen]):
+        failed += _decompress(index, columns, chosen[group], owner, owned, starts, planes)
+    return np.array(failed, int)
+
+
+def _decompress(
+    index: PacketIndex,
+    columns: _Columns,
+    chosen: np.ndarray,
+    owner: np.ndarray,
+    owned: np.ndarray,
+    starts: np.ndarray,
+    planes: np.ndarray,
+) -> list[int]:
+    failed = []
     picked = (getattr(columns, name)[chosen] for name in ("plane", "first", "last"))
     rows = zip(chosen.tolist(), *(one.tolist() for one in picked), strict=True)
     ends = starts.tolist()
@@ -222,7 +234,7 @@ def _place_coded(
             if owner[plane, cell] == i:
                 inside = slice(ends[cell] - ends[first], ends[cell + 1] - ends[first])
                 planes[plane, ends[cell] : ends[cell + 1]] = pixels[inside]
-    return np.array(failed, int)
+    return failed
 
 
 def _decode(index: PacketIndex, columns: _Columns, i: int, n_pixels: int) -> np.ndarray:
