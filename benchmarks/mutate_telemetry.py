@@ -33,8 +33,12 @@ _LOOK_EVERY = 10
 
 def study(first: int, stop: int, seed: int) -> dict:
     """Mutate, decode and hold each stream of a range against what was sent."""
-    originals = [make_original(codec) for codec in ("none", "rice")]
-    for original in originals:  # compiles
+    originals = {
+        (codec, is_wide): make_original(codec, is_wide)
+        for codec in ("none", "rice")
+        for is_wide in (False, True)
+    }
+    for original in originals.values():  # compiles
         outcome(original, mutate(original, np.random.default_rng(0), 1))
     sums = dict.fromkeys(
         ("streams", "faults", "megabytes", "untouched_packets_lost", "pieces_rejected"), 0
@@ -46,12 +50,11 @@ def study(first: int, stop: int, seed: int) -> dict:
     }
     most = {"slowest_s_per_mb": 0.0, "peak_over_stream_none": 0.0, "peak_over_stream_rice": 0.0}
     for number in range(first, stop):
-        compressed = number % 4 == 0
-        codec, original = ("none", "rice")[compressed], originals[compressed]
+        codec, looks = ("none", "rice")[number % 4 == 0], number // 4 % _LOOK_EVERY == 0
+        original = originals[codec, looks]
         rng = np.random.default_rng([seed, number])
         n_faults = int(rng.integers(1, 21))
         stream = mutate(original, rng, n_faults)
-        looks = number // 4 % _LOOK_EVERY == 0
         try:
             found = outcome(original, stream, looks)
         except Exception as error:  # whatever comes is counted

@@ -51,7 +51,7 @@ class Segment(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the pixels of a packet belong; records have no array."""
+    """What a packet holds: pixels of an array, or a record, of a detector or of all."""
 
     exposure: int
     detector: str
@@ -66,6 +66,8 @@ class Original:
     readouts: tuple[dict[str, Readout], ...]
     packets: list[bytes]
     places: list[Place]
+    #: By exposure, detector and name of an array: the number of the packet of each pixel.
+    labels: dict[tuple[int, str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,11 @@ class Outcome:
     peak_octets: int
 
 
-def make_original(codec: str, seed: int = 1) -> Original:
-    """Make two exposures of five detectors each: cells of a part of a row, two rows and eight."""
+def make_original(codec: str, is_wide: bool = False, seed: int = 1) -> Original:
+    """Make two exposures of two detectors each, with cells of a part of a row and of eight rows.
+
+    Wide ones have five: what a detector takes is then little beside the stream.
+    """
     rng = np.random.default_rng(seed)
     windows = {
         "WFI01": Window(128, 256, 1280, 128),
@@ -93,6 +98,8 @@ def make_original(codec: str, seed: int = 1) -> Original:
         "WFI11": Window(384, 0, 384, 128),
         "WFI18": Window(3968, 0, 128, 128),
     }
+    if not is_wide:
+        windows = {name: windows[name] for name in ("WFI01", "WFI18")}
 
     def pixels(*shape: int) -> np.ndarray:
         return 4000 + rng.integers(0, 64, shape, dtype=np.uint16)
@@ -119,7 +126,27 @@ def make_original(codec: str, seed: int = 1) -> Original:
     ]
     packets = [one for pair in zip(*sent, strict=False) for one in pair]
     packets += [one for own in sent for one in own[len(packets) // 2 :]]
-    return Original(readouts, packets, [_place(one, windows) for one in packets])
+    places = [_place(one, windows) for one in packets]
+    return Original(readouts, packets, places, _labels(readouts, places))
+
+
+def _labels(
+    readouts: tuple[dict[str, Readout], ...], places: list[Place]
+) -> dict[tuple[int, str, str], np.ndarray]:
+    labels = {}
+    for exposure, own in enumerate(readouts):
+        for detector, readout in own.items():
+            for name in ("data", "amp33", "reference_read", "reference_amp33"):
+                shape = getattr(readout, name).shape
+                labels[exposure, detector, name] = np.full(shape, -1, np.int32)
+            if readout.guide is not None:
+                n_cycles = len(readout.guide.pixels)
+                labels[exposure, detector, "guide"] = np.full(n_cycles, -1, np.int32)
+    for number, place in enumerate(places):
+        if place.pixels:
+            labels[place[:3]][place.pixels] = number
+    assert all((label >= 0).all() for label in labels.values())
+    return labels
 
 
 def _place(octets: bytes, windows: dict[str, Window]) -> Place:
@@ -284,33 +311,31 @@ def outcome(original: Original, stream: Stream, looks_at_memory: bool = False) -
     clock = _Clock(looks_at_memory)
     with clock:
         reception = receive([data])
-    numbers = {part.number for part in stream} - {None}
-    whole: dict[tuple[int, str], list[Place]] = {}
-    for place in (original.places[number] for number in sorted(numbers)):
-        whole.setdefault((place.exposure, place.detector), []).append(place)
+    whole = np.zeros(len(original.packets), bool)
+    whole[[part.number for part in stream if part.number is not None]] = True
+    records = {place[:3] for place, there in zip(original.places, whole, strict=True) if there}
     n_lost = n_wrong = 0
     for number, header in enumerate(HEADERS):
         exposure = reception.exposures.get(header.key)
-        own = {detector: places for (n, detector), places in whole.items() if n == number}
-        names = {place.array for place in own.get("", [])}
-        if exposure is None:
-            # Without its record, of which there are two, an exposure cannot be decoded.
-            n_lost += sum(map(len, own.values())) if "exposure" in names else 0
-            continue
-        detectors = exposure.detectors()
+        waiting = set(original.readouts[number])
+        # Without its record, of which there are two, an exposure cannot be decoded.
+        n_lost += exposure is None and (number, "", "exposure") in records
+        detectors = iter(()) if exposure is None else exposure.detectors()
         while True:
             with clock:
                 part = next(detectors, None)
             if part is None:
                 break
-            n_lost += _n_lost(own.pop(part[0].detector, []), part[1])
-            n_wrong += _n_wrong(original.readouts[number][part[0].detector], *part)
+            detector = part[0].detector
+            waiting.remove(detector)
+            n_lost += _n_lost(original, number, detector, whole, part[1])
+            n_wrong += _n_wrong(original.readouts[number][detector], *part)
             del part
-        for places in own.values():
-            if "detector" in {place.array for place in places}:
-                n_lost += len(places)
+        if exposure is not None:
+            n_lost += sum((number, detector, "detector") in records for detector in waiting)
     with clock:
         ledger = reception.ledger()
+    tracemalloc.stop()
     ledger.check()
     return Outcome(
         len(data), ledger.counts.n_rejected, n_lost, n_wrong, clock.seconds, clock.peak_octets
@@ -323,25 +348,32 @@ class _Clock:
     def __init__(self, looks_at_memory: bool) -> None:
         self.looks_at_memory = looks_at_memory
         self.seconds, self.peak_octets = 0.0, 0
+        if looks_at_memory:
+            tracemalloc.start()
+        self.before = tracemalloc.get_traced_memory()[0]
 
     def __enter__(self) -> None:
         if self.looks_at_memory:
-            if not tracemalloc.is_tracing():
-                tracemalloc.start()
             tracemalloc.reset_peak()
         self.start = time.perf_counter()
 
     def __exit__(self, *error: object) -> None:
         self.seconds += time.perf_counter() - self.start
         if self.looks_at_memory:
-            self.peak_octets = max(self.peak_octets, tracemalloc.get_traced_memory()[1])
+            taken = tracemalloc.get_traced_memory()[1] - self.before
+            self.peak_octets = max(self.peak_octets, taken)
 
 
-def _n_lost(places: list[Place], received: Received) -> int:
-    """Count the packets whose pixels are not all there."""
-    return sum(
-        not getattr(received, place.array)[place.pixels].all() for place in places if place.pixels
-    )
+def _n_lost(
+    original: Original, exposure: int, detector: str, whole: np.ndarray, received: Received
+) -> int:
+    """Count the packets that came whole and whose pixels are not all there."""
+    n_lost = 0
+    for (of_exposure, of_detector, name), label in original.labels.items():
+        if (of_exposure, of_detector) == (exposure, detector):
+            lost = whole[label] & ~getattr(received, name)
+            n_lost += len(np.unique(label[lost]))
+    return n_lost
 
 
 def _n_wrong(sent: Readout, got: Readout, received: Received) -> int:
