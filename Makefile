@@ -8,7 +8,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation clean
+.PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation \
+	bench-telemetry clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -56,6 +57,11 @@ bench-level3: .venv/ready
 # table of a survey's pointings (ra, dec, pa).
 bench-tessellation: .venv/ready
 	@$(BIN)/python benchmarks/bench_tessellation.py $(POINTINGS)
+
+# What packets cost to make and to read; PEER names a Python that holds ccsdspy and space_packet_parser.
+TELEMETRY ?= results/bench_telemetry
+bench-telemetry: .venv/ready
+	@$(BIN)/python benchmarks/bench_telemetry.py $(TELEMETRY) $(if $(PEER),--peer $(PEER))
 
 clean:
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

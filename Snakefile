@@ -27,10 +27,14 @@ try:
     if workflow.is_main_process:
         asked = claims.asked_of_snakemake(sys.argv[1:], f"{cfg.results}/{cfg.run}")
         claims.refuse_second(".", asked)
-    plan = load_plan(cfg, BASE)
+    plan = load_plan(cfg, BASE, workflow.is_main_process)
     check_inputs(cfg, plan, BASE)
 except (errors.ConfigError, errors.DataError) as error:
     sys.exit(f"ERROR: {error}")
+
+if workflow.is_main_process:
+    for held in plan.held:
+        sys.stderr.write(f"{held.exposure}: {held.reason}\n")
 
 os.environ.update(
     # Jobs see the tools of the environment that runs Snakemake (python, mpiexec), activated or not.

@@ -8,7 +8,7 @@ rule decode_telemetry:
         telemetry=telemetry,
     output:
         readouts="<results>/level0/{exposure}_readouts.h5",
-        ledger="<results>/level0/{exposure}_ledger.json",
+        ledger="<results>/level0/{exposure}_ledger.parquet",
     log:
         "<logs>/decode_telemetry/{exposure}.log",
     benchmark:
@@ -41,5 +41,8 @@ rule assemble_ramp:
     resources:
         mem_mb=growing(1000, whole=1500),
         runtime=growing(15),
+    params:
+        options=json.dumps({"complete_fraction": cfg.telemetry.complete_fraction}),
     shell:
-        "python {input.script:q} --readouts {input.readouts:q} --ramps {output.ramps:q} > {log:q} 2>&1"
+        "python {input.script:q} --options {params.options:q} --readouts {input.readouts:q}"
+        " --ramps {output.ramps:q} > {log:q} 2>&1"

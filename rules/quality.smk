@@ -24,7 +24,7 @@ rule make_report:
         ledgers=(
             []
             if cfg.source in ("level1", "level2")
-            else expand("<results>/level0/{exposure}_ledger.json", exposure=ALIGNED)
+            else expand("<results>/level0/{exposure}_ledger.parquet", exposure=ALIGNED)
         ),
         truth=[TRUTH] if TRUTH else [],
         reference_stars="<results>/references/reference_stars.parquet",

@@ -5,20 +5,28 @@ from tessella.stage import stage_arguments
 
 def main(argv=None):
     """Assemble and write each detector's ramp."""
-    args = stage_arguments(__doc__, argv, "readouts", "ramps*")
+    args = stage_arguments(__doc__, argv, "options", "readouts", "ramps*")
     from tessella.instrument.read_patterns import read_patterns
-    from tessella.io.level0 import read_readouts
     from tessella.io.level1 import write_ramp
     from tessella.io.provenance import provenance
+    from tessella.io.readouts import read_readouts
     from tessella.telemetry.assemble import assemble_ramp
 
-    content = read_readouts(args.readouts)
-    origin = provenance("assemble_ramp", {}, [args.readouts])
-    pattern = read_patterns()[content.header.ma_table_number]
-    problem = "; ".join(content.problems) or None
-    for path, (detector, readout) in zip(args.ramps, sorted(content.readouts.items()), strict=True):
-        ramp = assemble_ramp(content.header, readout, content.received[detector])
-        write_ramp(path, ramp, content.header, pattern, origin, problem)
+    about = read_readouts(args.readouts, only=())
+    origin = provenance("assemble_ramp", args.options, [args.readouts])
+    pattern = read_patterns()[about.header.ma_table_number]
+    for path, detector in zip(args.ramps, about.detectors, strict=True):
+        content = read_readouts(args.readouts, only=[detector])
+        ramp = assemble_ramp(about.header, content.readouts[detector], content.received[detector])
+        write_ramp(
+            path,
+            ramp,
+            about.header,
+            pattern,
+            origin,
+            about.reliability,
+            args.options["complete_fraction"],
+        )
 
 
 if __name__ == "__main__":

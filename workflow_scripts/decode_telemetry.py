@@ -6,29 +6,19 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Find the exposure, decode it, check the ledger, write both."""
     args = stage_arguments(__doc__, argv, "exposure:str", "telemetry*", "readouts", "ledger")
-    from tessella.errors import DataError
-    from tessella.io.level0 import read_level0, write_ledger, write_readouts
+    from tessella.io.ledgers import key_of, write_ledger
+    from tessella.io.level0 import read_level0
     from tessella.io.provenance import provenance
-    from tessella.telemetry.decode import decode
-    from tessella.telemetry.inventory import inventory
+    from tessella.io.readouts import write_decoded
+    from tessella.telemetry.decode import receive
 
-    streams = [read_level0(path) for path in args.telemetry]
-    keys = {found.header.key.name: found.header.key for found in inventory(streams)}
-    name = args.exposure
-    if name not in keys:
-        raise DataError(
-            f"{' '.join(map(str, args.telemetry))}: exposure {name} is not announced there; "
-            f"there are {', '.join(keys) or 'no exposures'}"
-        )
-    exposures, ledger = decode(streams, only=keys[name])
+    files = [str(path) for path in args.telemetry]
+    reception = receive([read_level0(path) for path in files], only=key_of(args.exposure))
+    origin = provenance("decode_telemetry", {"exposure": args.exposure}, files)
+    write_decoded(args.readouts, reception.exposure(" ".join(files)), origin)
+    ledger = reception.ledger()
     ledger.check()
-    exposure = exposures[keys[name]]
-    origin = provenance("decode_telemetry", {"exposure": name}, args.telemetry)
-    readouts = exposure.readouts.values()
-    write_readouts(
-        args.readouts, exposure.header, readouts, origin, exposure.received, exposure.problems
-    )
-    write_ledger(args.ledger, ledger, origin)
+    write_ledger(args.ledger, ledger, files, origin)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ def main(argv=None):
     )
     from tessella.config import load_state
     from tessella.detector.persistence_state import PersistenceState
-    from tessella.io.level0 import write_readouts
     from tessella.io.persistence_state import read_state, write_state
     from tessella.io.provenance import provenance
+    from tessella.io.readouts import write_readouts
     from tessella.io.stars import read_truth
     from tessella.models import ExposureKey, Window
     from tessella.simulate.observation import Conditions, expose_evenly, observe

@@ -8,6 +8,8 @@ from tessella.commands import (
     build_reference_stars,
     compare,
     import_references,
+    ledger,
+    packets,
     repair,
     resume,
     status,
@@ -21,6 +23,8 @@ COMMANDS = {
     "verify": verify,
     "repair": repair,
     "compare": compare,
+    "packets": packets,
+    "ledger": ledger,
     "import-references": import_references,
     "build-reference-stars": build_reference_stars,
 }

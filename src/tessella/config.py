@@ -104,9 +104,20 @@ class Exposing(Section):
     state: str
 
 
-class Packets(Section):
-    """Faults of the simulated transmission, in packets of each exposure."""
+class Telemetry(Section):
+    """Exposures of which packets may still arrive."""
 
+    #: An exposure with at least this share of its pixels is complete.
+    complete_fraction: Fraction
+    #: One with less is held back until its first file is this old [h]; then it is made as it is.
+    wait_hours: Annotated[float, Field(ge=0)]
+
+
+class Packets(Section):
+    """Simulated telemetry; its faults in packets of each exposure."""
+
+    #: ``rice`` compresses (CCSDS 121.0-B), ``none`` does not.
+    codec: Literal["rice", "none"]
     seed: Seed
     drop: Count
     duplicate: Count
@@ -347,6 +358,7 @@ class Config(Section):
     scene: Scene
     expose: Exposing
     packetize: Packets
+    telemetry: Telemetry
     calibrate: Calibrate
     calibration: Calibration
     align: Align

@@ -191,6 +191,27 @@ class ExposureHeader:
 
 
 @dataclass(frozen=True)
+class GuideWindow:
+    """A small part of a detector that is read many times during an exposure, to guide by."""
+
+    #: First column and row in the 4096 x 4096 frame.
+    x: int
+    y: int
+    #: (n_cycles, ny, nx) uint16, at most 1,024 pixels a cycle [DN].
+    pixels: np.ndarray
+
+    def __post_init__(self) -> None:
+        _, ny, nx = self.pixels.shape
+        if not 0 < nx * ny <= 1024:
+            raise ValueError(f"guide window: {nx} x {ny} pixels; 1 to 1024 are allowed")
+        if min(self.x, self.y) < 0 or max(self.x + nx, self.y + ny) > DETECTOR_SIZE:
+            raise ValueError(
+                f"guide window: {nx} x {ny} pixels from ({self.x}, {self.y}) "
+                f"leave the {DETECTOR_SIZE} x {DETECTOR_SIZE} detector"
+            )
+
+
+@dataclass(frozen=True)
 class Readout:
     """What one detector sends to the ground for one exposure, as unsigned 16-bit numbers."""
 
@@ -205,9 +226,43 @@ class Readout:
     reference_amp33: np.ndarray
     #: Added on board to keep differences positive [DN].
     encoding_offset: int
+    #: None where the detector has no guide window.
+    guide: GuideWindow | None = None
     #: What simulated exposures left in traps, this one included
     #: (`tessella.detector.persistence_state.PersistenceState`); None without persistence.
     left: Any = None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a user of an exposure that came through telemetry must know."""
+
+    #: In words.
+    problems: tuple[str, ...] = ()
+    #: Share of its rows that arrived.
+    completeness: float = 1.0
+    #: Number of telemetry files that it was made of: it grows with every late delivery.
+    version: int = 0
+    #: False where the clock of the spacecraft jumped.
+    clock_is_sound: bool = True
+
+    def data_problem(self, complete_fraction: float) -> str | None:
+        """Return all problems in one line; None where there are none.
+
+        Parameters
+        ----------
+        complete_fraction : float
+            An exposure of which a smaller share of the rows arrived has a problem.
+
+        Examples
+        --------
+        >>> Reliability(completeness=0.5).data_problem(0.9)
+        'incomplete: 50.00 % of the rows arrived'
+        """
+        problems = list(self.problems)
+        if self.completeness < complete_fraction:
+            problems.append(f"incomplete: {100 * self.completeness:.2f} % of the rows arrived")
+        return "; ".join(problems) or None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """What given files are told to hold, without a look at their pixels."""
 
+import os
+
 import level2_files
 import numpy as np
 import pytest
 
 from tessella.errors import DataError
+from tessella.io import holdings
 from tessella.io.inventory import level2_inventory, telemetry_inventory
-from tessella.io.level0 import write_level0
+from tessella.io.level0 import read_level0, write_level0
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.encode import packetize
 
@@ -16,25 +19,55 @@ HEADER = ExposureHeader(
 )
 
 
+def readout(detector: str) -> Readout:
+    pixels = np.zeros((2, 128, 128), np.uint16)
+    planes = (pixels, pixels, pixels[0], pixels[0])
+    return Readout(detector, Window(128, 0, 128, 128), *planes, encoding_offset=4000)
+
+
 @pytest.fixture
 def files(tmp_path):
     """Telemetry of one exposure, a file a detector."""
-    pixels = np.zeros((2, 128, 128), np.uint16)
-    planes = (pixels, pixels, pixels[0], pixels[0])
     paths = []
     for detector in ("WFI02", "WFI03"):
         paths.append(tmp_path / f"{detector}.l0")
-        readout = Readout(detector, Window(128, 0, 128, 128), *planes, encoding_offset=4000)
-        write_level0(paths[-1], packetize(HEADER, [readout]), {})
+        write_level0(paths[-1], packetize(HEADER, [readout(detector)]), {})
     return paths
 
 
 def test_exposure_is_gathered_from_all_its_telemetry_files(files):
-    (found,) = telemetry_inventory(files)
+    (found,), completeness = telemetry_inventory(files)
+    assert completeness == {KEY.name: 1.0}
     assert found["telemetry"] == [str(path) for path in files]
     assert list(found["detectors"]) == ["WFI02", "WFI03"]
     assert found["key"] == vars(KEY)
     assert (found["ra"], found["dec"], found["pa"]) == (1.25, 2.25, 4.0)
+
+
+def test_telemetry_file_is_read_once_and_again_when_it_has_changed(files, tmp_path, monkeypatch):
+    cache, read = tmp_path / "cache", []
+    monkeypatch.setattr(
+        holdings, "read_level0", lambda path: read.append(path) or read_level0(path)
+    )
+    first = telemetry_inventory(files, cache)
+    assert telemetry_inventory(files, cache) == first
+    assert read == files
+    os.utime(files[1], ns=(1, 1))
+    assert telemetry_inventory(files, cache) == first
+    assert read == [*files, files[1]]
+
+
+def test_rows_that_a_file_lacks_are_counted_and_its_housekeeping_may_be_elsewhere(files, tmp_path):
+    packets = packetize(HEADER, [readout("WFI02")])
+    records, pixels = packets[:3], packets[3:-3]
+    for name, part in (("records", records), ("first", pixels[:9]), ("rest", pixels[9:])):
+        write_level0(tmp_path / f"{name}.l0", part, {})
+    paths = [tmp_path / f"{name}.l0" for name in ("first", "records")]
+    (found,), completeness = telemetry_inventory(paths)
+    assert found["telemetry"] == [str(path) for path in paths]
+    assert 0 < completeness[KEY.name] < 1
+    assert telemetry_inventory([paths[0]]) == ([], {KEY.name: 0.0})
+    assert telemetry_inventory([*paths, tmp_path / "rest.l0"])[1] == {KEY.name: 1.0}
 
 
 @pytest.fixture(scope="module")

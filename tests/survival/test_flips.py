@@ -75,7 +75,7 @@ def touched(results, rng):
 def test_all_kinds_of_files_are_there(results):
     endings = {Path(name).suffix for names in kinds(results).values() for name in names}
     assert endings == {".asdf", ".ecsv", ".h5", ".html", ".json", ".l0", ".parquet", ".png"}
-    for kind in ("_verdict.json", "_ledger.json", ".l.json", "_coadd.asdf", "_cat.parquet"):
+    for kind in ("_verdict.json", "_ledger.parquet", ".l.json", "_coadd.asdf", "_cat.parquet"):
         assert any(name.endswith(kind) for name in kinds(results)), kind
     assert MANIFEST in kinds(results)
     assert audit(results) == []

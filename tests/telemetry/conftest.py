@@ -1,9 +1,9 @@
-"""A small exposure of two detectors: rows that need two packets, and packets of eight rows."""
+"""A small exposure of two detectors: rows of two cells, cells of eight rows, a guide window."""
 
 import numpy as np
 import pytest
 
-from tessella.models import ExposureHeader, ExposureKey, Readout, Window
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
 
 HEADER = ExposureHeader(
     key=ExposureKey(90001, 12, 123, 34, 999, 7, 42),
@@ -20,11 +20,16 @@ HEADER = ExposureHeader(
 )
 
 
-def make_readout(detector: str, window: Window, n_resultants: int = 2) -> Readout:
+def make_readout(
+    detector: str, window: Window, n_resultants: int = 2, guide: tuple[int, int] | None = None
+) -> Readout:
     rng = np.random.default_rng(7)
 
     def pixels(*shape):
-        return rng.integers(0, 1 << 16, shape, dtype=np.uint16)
+        """Noise that gets shorter by compression, but for some rows."""
+        noise = 4000 + rng.integers(0, 64, shape, dtype=np.uint16)
+        noise[..., 5:8, :] = rng.integers(0, 1 << 16, noise[..., 5:8, :].shape)
+        return noise
 
     ny, nx = window.shape
     return Readout(
@@ -35,6 +40,7 @@ def make_readout(detector: str, window: Window, n_resultants: int = 2) -> Readou
         reference_read=pixels(ny, nx),
         reference_amp33=pixels(ny, 128),
         encoding_offset=4000,
+        guide=None if guide is None else GuideWindow(*guide, pixels(3, 16, 32)),
     )
 
 
@@ -46,6 +52,6 @@ def header() -> ExposureHeader:
 @pytest.fixture(scope="session")
 def readouts() -> list[Readout]:
     return [
-        make_readout("WFI01", Window(128, 256, 1280, 128)),
+        make_readout("WFI01", Window(128, 256, 1280, 128), guide=(700, 300)),
         make_readout("WFI18", Window(3968, 0, 128, 128)),
     ]

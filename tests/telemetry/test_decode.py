@@ -5,26 +5,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessella.telemetry.codecs import CODEC_NUMBERS, RICE
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
+from tessella.telemetry.fates import Fate
 from tessella.telemetry.faults import damage
-from tessella.telemetry.inventory import inventory
+from tessella.telemetry.inventory import survey, together
 from tessella.telemetry.packets import (
     ATTITUDE,
     HEADER,
     HOUSEKEEPING,
     IDLE,
     identification,
-    seal,
+    packet,
     unpack_primary,
 )
+from tessella.telemetry.scan import find_packets
 
 PLANES = ("data", "amp33", "reference_read", "reference_amp33")
 
 
 @pytest.fixture(scope="module")
 def packets(header, readouts):
-    return packetize(header, readouts)
+    return packetize(header, readouts, codec="none")
+
+
+@pytest.fixture(scope="module")
+def compressed(header, readouts):
+    return packetize(header, readouts, codec="rice")
 
 
 def apid(packet: bytes) -> int:
@@ -35,19 +43,19 @@ def head(packet: bytes) -> np.ndarray:
     return np.frombuffer(packet, HEADER, 1)
 
 
-def changed(packet: bytes, payload: bytes | None = None, **fields) -> bytes:
+def changed(sent: bytes, payload: bytes | None = None, **fields) -> bytes:
     """Return a sound packet with other fields or another payload."""
-    header = head(packet).copy()
+    header = head(sent).copy()
     for name, value in fields.items():
         header[name] = value
-    return seal(header, [packet[HEADER.itemsize : -2] if payload is None else payload])[0]
+    return packet(header, sent[HEADER.itemsize : -2] if payload is None else payload)
 
 
 def decode_one(header, *streams):
     exposures, ledger = decode(streams)
     ledger.check()
     assert set(exposures) == {header.key}
-    return exposures[header.key], ledger
+    return exposures[header.key], ledger.counts
 
 
 def assert_same_exposure(one, other):
@@ -68,7 +76,9 @@ def assert_received_pixels_are_those_sent(exposure, readouts):
             assert np.array_equal(getattr(readout, name)[arrived], getattr(sent, name)[arrived])
 
 
-def test_undamaged_exposure_comes_back_bit_for_bit(header, readouts, packets):
+@pytest.mark.parametrize("codec", CODEC_NUMBERS)
+def test_undamaged_exposure_comes_back_bit_for_bit(header, readouts, codec):
+    packets = packetize(header, readouts, codec=codec)
     exposure, ledger = decode_one(header, b"".join(packets))
     assert exposure.header == header
     assert exposure.problems == ()
@@ -78,8 +88,12 @@ def test_undamaged_exposure_comes_back_bit_for_bit(header, readouts, packets):
         for name in PLANES:
             assert np.array_equal(getattr(got, name), getattr(sent, name))
             assert getattr(exposure.received[sent.detector], name).all()
-    # 3 planes; 128 rows of 2 parts, 128 rows, and twice 128 rows of the reference output.
-    assert ledger.expected_rows == ledger.filled_rows == 3 * 128 * (2 + 1 + 2)
+        if sent.guide is not None:
+            assert np.array_equal(got.guide.pixels, sent.guide.pixels)
+            assert exposure.received[sent.detector].guide.all()
+    # 3 planes; 128 rows of 2 parts, 128 rows, and twice 128 rows of the reference output; 3 cycles
+    # of a guide window of 16 rows.
+    assert ledger.expected_rows == ledger.filled_rows == 3 * 128 * (2 + 1 + 2) + 3 * 16
     assert (ledger.idle, ledger.used) == (2, len(packets) - 2)
 
 
@@ -148,15 +162,17 @@ def test_sequence_counts_are_not_trusted(header, readouts, packets):
 
 def test_exposures_in_one_stream_are_kept_apart(header, readouts, packets):
     other = replace(header, key=replace(header.key, exposure=43), optical_element="F106")
-    mixed = [p for pair in zip(packets, packetize(other, readouts), strict=True) for p in pair]
+    others = packetize(other, readouts, codec="none")
+    mixed = [p for pair in zip(packets, others, strict=True) for p in pair]
     exposures, ledger = decode([b"".join(mixed)])
     ledger.check()
     assert [e.header for e in exposures.values()] == [header, other]
-    assert ledger.received == 2 * len(packets)
+    assert ledger.counts.received == 2 * len(packets)
     alone, part = decode([b"".join(mixed)], only=other.key)
     part.check()
     assert set(alone) == {other.key}
-    assert part.received == len(packets) + 2
+    assert part.counts.received == len(packets) + 2
+    assert part.files[0].left_out_octets == sum(map(len, packets)) - 2 * 72
     assert_same_exposure(alone[other.key], exposures[other.key])
 
 
@@ -166,11 +182,12 @@ def test_packets_of_other_kinds_are_unknown_and_of_other_formats_rejected(header
         changed(science, identification=identification(0x321)),
         changed(science, format_version=9),
         changed(science, sca=2),
-        changed(science, codec=1),
+        changed(science, codec=9),
         changed(science, first_row=0),
         changed(science, columns=1000),
         changed(science, resultant=2),
         changed(science, payload=b"short"),
+        changed(science, codec=RICE, payload=b"short"),
         changed(science, exposure=1),
     ]
     _, ledger = decode_one(header, b"".join(packets + strange))
@@ -179,6 +196,7 @@ def test_packets_of_other_kinds_are_unknown_and_of_other_formats_rejected(header
         "not in our format": 3,
         "contradicts the housekeeping": 4,
         "no housekeeping for it": 1,
+        "cannot be decompressed": 1,
     }
     assert ledger.missing_rows == 0
 
@@ -223,16 +241,110 @@ def test_no_exposure_without_housekeeping_but_the_ledger_balances(packets):
     exposures, ledger = decode([b"".join(p for p in packets if apid(p) != HOUSEKEEPING)])
     ledger.check()
     assert exposures == {}
-    assert ledger.used == 0
+    assert ledger.counts.used == 0
 
 
-def test_inventory_lists_exposures_without_pixels(header, readouts, packets):
-    (announced,) = inventory([b"noise" + b"".join(packets)])
-    assert announced.header == header
-    assert {d: s.window for d, s in announced.detectors.items()} == {
+def test_survey_lists_exposures_and_what_is_there_of_them(header, readouts, packets):
+    data = b"noise" + b"".join(packets)
+    (found,) = survey([data]).values()
+    assert found.announced.header == header
+    assert {d: s.window for d, s in found.announced.detectors.items()} == {
         r.detector: r.window for r in readouts
     }
-    assert inventory([]) == []
+    assert found.completeness == 1
+    assert survey([]) == {}
+
+
+def test_parts_of_an_exposure_add_up_to_what_is_there(header, packets):
+    kept = [p for p in packets if apid(p) != IDLE]
+    without = [p for p in kept if apid(p) not in (HOUSEKEEPING, ATTITUDE)]
+    half = len(without) // 2
+    halves = without[: half + 50], without[half:]
+    parts = [survey([b"".join(half)])[header.key] for half in halves]
+    assert [part.announced.header for part in parts] == [None, None]
+    told = b"".join(p for p in kept if apid(p) in (HOUSEKEEPING, ATTITUDE))
+    records = survey([told])[header.key]
+    assert records.completeness == 0
+    shares = [together([records, part]).completeness for part in parts]
+    # Packets of the parts overlap by 50 of all.
+    assert 1 < sum(shares) < 1.1
+    assert together([parts[1], records, parts[0]]).completeness == 1
+
+
+def test_guide_window_that_was_lost_is_told(header, packets):
+    lost = next(i for i, p in enumerate(packets) if apid(p) == 0x141)
+    exposure, ledger = decode_one(header, b"".join(packets[:lost] + packets[lost + 1 :]))
+    assert exposure.received["WFI01"].guide.tolist() == [False, True, True]
+    assert exposure.problems == ("WFI01: guide windows missing: 1",)
+    assert ledger.missing_rows == 16
+
+
+def test_clock_that_jumps_is_told_and_nothing_is_lost(header, readouts, packets):
+    for seconds in (5, 2**31):
+        late = [
+            changed(p, seconds=seconds) if apid(p) == 0x101 and head(p)["resultant"] == 1 else p
+            for p in packets
+        ]
+        exposure, ledger = decode_one(header, b"".join(late))
+        assert not exposure.clock_is_sound
+        assert exposure.problems == ("WFI01: the clock jumped in 256 packets",)
+        assert ledger.missing_rows == 0
+        assert_received_pixels_are_those_sent(exposure, readouts)
+    assert decode_one(header, b"".join(packets))[0].clock_is_sound
+
+
+def test_packet_that_cannot_be_decompressed_gives_way_to_an_earlier_one(
+    header, readouts, compressed
+):
+    science = next(p for p in compressed if apid(p) == 0x101 and head(p)["codec"] == RICE)
+    broken = changed(science, payload=science[HEADER.itemsize : HEADER.itemsize + 4])
+    exposure, ledger = decode_one(header, b"".join([*compressed, broken]))
+    assert ledger.rejected == {"cannot be decompressed": 1}
+    assert (ledger.missing_rows, ledger.used) == (0, len(compressed) - ledger.idle)
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_packets_of_both_codecs_complete_each_other(header, readouts, packets, compressed):
+    rng = np.random.default_rng(3)
+    plain = [p for p in packets if rng.random() < 0.7]
+    coded = [p for p in compressed if rng.random() < 0.7 or apid(p) == HOUSEKEEPING]
+    exposure, ledger = decode_one(header, b"".join(plain), b"".join(coded))
+    assert ledger.conflicting == 0
+    assert_received_pixels_are_those_sent(exposure, readouts)
+    both = {
+        name: np.stack([d.received["WFI01"].data for d in decode_pair(header, plain, coded)])
+        for name in ("data",)
+    }
+    assert np.array_equal(exposure.received["WFI01"].data, both["data"].any(axis=0))
+
+
+def decode_pair(header, plain, coded):
+    records = [p for p in coded if apid(p) == HOUSEKEEPING]
+    return [decode_one(header, b"".join([*records, *part]))[0] for part in (plain, coded)]
+
+
+def test_ranges_name_every_packet_of_the_stream_and_what_became_of_it(header, packets):
+    rng = np.random.default_rng(4)
+    data = b"".join(damage(packets, rng, drop=5, duplicate=8, corrupt=4))
+    _, ledger = decode([data])
+    ledger.check()
+    lengths = {(r["start"], r["stop"]): r["octets"] for r in ledger.ranges if r["packets"] == 1}
+    assert all(stop - start == octets for (start, stop), octets in lengths.items())
+    assert ledger.ranges["octets"].sum() == len(data)
+    for row in ledger.ranges[ledger.ranges["fate"] == Fate.USED]:
+        part = data[row["start"] : row["stop"]]
+        inside = [
+            part[a:b]
+            for scan in find_packets(part)
+            for a, b, kind in zip(scan.start, scan.stop, scan.kind, strict=True)
+            if kind == 0
+        ]
+        same = [
+            p for p in inside if apid(p) == row["apid"] and head(p)["resultant"] == row["resultant"]
+        ]
+        assert len(same) == row["packets"]
+        assert unpack_primary(same[0]).sequence_count == row["first_count"]
+        assert unpack_primary(same[-1]).sequence_count == row["last_count"]
 
 
 @st.composite
@@ -270,6 +382,6 @@ def test_any_damage_leaves_a_balanced_ledger_and_no_wrong_pixel(header, readouts
             exposure, [r for r in readouts if r.detector in exposure.readouts]
         )
     housekeeping_lost = {"no housekeeping for it", "contradicts the housekeeping"}
-    if not housekeeping_lost & set(ledger.rejected):
+    if not housekeeping_lost & set(ledger.counts.rejected):
         whole = sum(packet in data for packet in packets if apid(packet) != IDLE)
-        assert ledger.used == whole
+        assert ledger.counts.used == whole

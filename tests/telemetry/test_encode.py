@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tessella.telemetry.checksum import crc
 from tessella.telemetry.clock import read_time, seconds_since_epoch
 from tessella.telemetry.encode import packetize
-from tessella.telemetry.packets import HEADER, IDLE, MAX_OCTETS, crc, unpack_primary
+from tessella.telemetry.packets import HEADER, IDLE, MAX_OCTETS, unpack_primary
 
 
 @pytest.fixture(scope="module")
 def packets(header, readouts):
-    return packetize(header, readouts)
+    return packetize(header, readouts, codec="none")
 
 
 def test_every_packet_is_sound_and_short(packets):
@@ -22,7 +23,7 @@ def test_every_packet_is_sound_and_short(packets):
 
 def test_counts_wrap_and_run_on_without_a_gap(header, readouts):
     counts = defaultdict(list)
-    for packet in packetize(header, readouts, {0x101: 16380, IDLE: 16383}):
+    for packet in packetize(header, readouts, {0x101: 16380, IDLE: 16383}, "none"):
         primary = unpack_primary(packet)
         counts[primary.apid].append(primary.sequence_count)
     assert counts[0x101][:6] == [16380, 16381, 16382, 16383, 0, 1]

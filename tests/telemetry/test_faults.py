@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tessella.randomness import generator
+from tessella.telemetry.checksum import crc
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.faults import damage
-from tessella.telemetry.packets import crc, unpack_primary
+from tessella.telemetry.packets import unpack_primary
 
 
 @pytest.fixture(scope="module")

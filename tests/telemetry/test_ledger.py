@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from tessella.errors import DataError
-from tessella.telemetry.ledger import Ledger, total
+from tessella.telemetry.ledger import Counts, total
 
-BALANCED = Ledger(
+BALANCED = Counts(
     received=15,
     used=5,
     duplicate=4,
@@ -43,4 +43,4 @@ def test_total_adds_every_count_and_balances():
     assert both.balances()
     assert both.rejected == {"wrong checksum": 4, "truncated": 2}
     assert both.apids == {0x101: 24}
-    assert total([]) == Ledger()
+    assert total([]) == Counts()

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from tessella.models import ExposureKey
+from tessella.telemetry.checksum import crc
 from tessella.telemetry.packets import (
     HEADER,
     IDLE,
     MAX_OCTETS,
     Primary,
-    crc,
     pack_primary,
     pack_visit,
+    packet,
     sca_number,
     seal,
     unpack_primary,
@@ -38,14 +39,6 @@ def primary_headers(data: bytes) -> list[Primary]:
     return headers
 
 
-def test_crc_is_ccitt_false():
-    assert crc(b"123456789") == 0x29B1
-
-
-def test_crc_of_data_with_their_own_crc_is_zero():
-    assert crc(b"123456789" + bytes.fromhex("29b1")) == 0
-
-
 @pytest.mark.parametrize(
     "primary",
     [Primary(0, False, False, IDLE, 3, 16383, 7), Primary(5, True, True, 0, 0, 0, 65542)],
@@ -69,14 +62,19 @@ def test_half_a_primary_header_is_refused():
 
 
 def test_sealed_packet_tells_its_length_and_carries_its_checksum():
-    (packet,) = seal(np.zeros(1, HEADER), [b"abc"])
-    assert unpack_primary(packet).octets == len(packet) == HEADER.itemsize + 3 + 2
-    assert crc(packet) == 0
+    sealed = packet(np.zeros(1, HEADER), b"abc")
+    assert unpack_primary(sealed).octets == len(sealed) == HEADER.itemsize + 3 + 2
+    assert crc(sealed) == 0
 
 
 def test_packet_longer_than_the_checksum_can_guard_is_refused():
     with pytest.raises(ValueError, match=f"{MAX_OCTETS} are allowed"):
-        seal(np.zeros(1, HEADER), [bytes(MAX_OCTETS)])
+        packet(np.zeros(1, HEADER), bytes(MAX_OCTETS))
+
+
+def test_payloads_of_other_lengths_than_announced_are_refused():
+    with pytest.raises(ValueError, match="3 octets of payload; 4 were announced"):
+        seal(np.zeros(1, HEADER), np.zeros(3, np.uint8), np.array([4]))
 
 
 def test_largest_visit_of_official_names_fits_its_field():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def exposure_meta(
             "dec_v1": header.dec_v1,
             "pa_v3": header.pa_v3,
             "pa_aperture": header.pa_aperture,
-            "pointing_engineering_source": "CALCULATED",
+            "pointing_engineering_source": "PLANNED" if isnan(header.ra_v1) else "CALCULATED",
             "target_aperture": siaf.WFI_CENTER,
             "target_ra": header.target_ra,
             "target_dec": header.target_dec,

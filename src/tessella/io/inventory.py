@@ -57,18 +57,35 @@ def level1_inventory(paths: list[Path], window: Window) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
-def telemetry_inventory(paths: list[Path]) -> list[dict[str, Any]]:
-    """List the exposures that telemetry files announce, with the files that announce them."""
-    from tessella.io.level0 import read_level0
-    from tessella.telemetry.inventory import inventory
+def telemetry_inventory(
+    paths: list[Path], cache: Path | None = None
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """List the exposures of which telemetry files hold something, with those files.
 
-    found: dict[str, dict[str, Any]] = {}
-    for path in paths:
-        for announced in inventory([read_level0(path)]):
-            entry = found.setdefault(announced.header.key.name, asdict(_planned(announced.header)))
-            entry["telemetry"] = [*entry["telemetry"], str(path)]
-            entry["detectors"].update(dict.fromkeys(announced.detectors, ()))
-    return [found[name] for name in sorted(found)]
+    Parameters
+    ----------
+    paths : list of Path
+    cache : Path, optional
+        Folder that keeps what each file holds; absent: nothing is kept.
+
+    Returns
+    -------
+    exposures : list of dict
+        As `PlannedExposure` has them, those that are announced.
+    completeness : dict of str to float
+        By exposure: the share of its pixels that arrived; 0 where it is not announced.
+    """
+    from tessella.io.holdings import holdings_of
+
+    found, completeness = [], {}
+    for key, (holding, files) in holdings_of(paths, cache).items():
+        completeness[key.name] = holding.completeness
+        if holding.announced.header is not None:
+            entry = asdict(_planned(holding.announced.header))
+            entry["telemetry"] = files
+            entry["detectors"] = dict.fromkeys(holding.announced.detectors, ())
+            found.append(entry)
+    return found, completeness
 
 
 def level2_inventory(
@@ -158,16 +175,17 @@ def _planned_by_image(about: Any) -> PlannedExposure:
 
 
 if __name__ == "__main__":
-    kind, held, *names = sys.argv[1:]
+    kind, options, *names = sys.argv[1:]
     paths = [Path(name) for name in names]
+    given = json.loads(options)
     try:
-        excluded: list[dict[str, str]] = []
+        answer: dict[str, Any] = {"excluded": [], "completeness": {}}
         if kind == "level2":
-            found, excluded = level2_inventory(paths, Window(**json.loads(held)))
+            found, answer["excluded"] = level2_inventory(paths, Window(**given["window"]))
         elif kind == "level1":
-            found = level1_inventory(paths, Window(**json.loads(held)))
+            found = level1_inventory(paths, Window(**given["window"]))
         else:
-            found = telemetry_inventory(paths)
-        sys.stdout.write(json.dumps({"exposures": found, "excluded": excluded}))
+            found, answer["completeness"] = telemetry_inventory(paths, Path(given["cache"]))
+        sys.stdout.write(json.dumps({"exposures": found, **answer}))
     except DataError as error:
         sys.exit(f"ERROR: {error}")

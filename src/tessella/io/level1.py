@@ -13,7 +13,15 @@ from tessella.io.asdf_files import open_roman, plain, save_model
 from tessella.io.disk_arrays import disk_arrays
 from tessella.io.exposure_meta import exposure_meta, read_attitude, update
 from tessella.io.rad import datamodels as rdm
-from tessella.models import CHANNEL_WIDTH, EXPOSURE_TYPES, ExposureHeader, Ramp, Window, rows_of
+from tessella.models import (
+    CHANNEL_WIDTH,
+    EXPOSURE_TYPES,
+    ExposureHeader,
+    Ramp,
+    Reliability,
+    Window,
+    rows_of,
+)
 
 #: Rows that are read at a time.
 _ROWS = 512
@@ -25,9 +33,23 @@ def write_ramp(
     header: ExposureHeader,
     pattern: ReadPattern,
     provenance: Mapping[str, Any],
-    data_problem: str | None = None,
+    reliability: Reliability | None = None,
+    complete_fraction: float = 1.0,
 ) -> None:
     """Write a Level 1 file that validates against RAD.
+
+    Parameters
+    ----------
+    path : path
+    ramp : Ramp
+    header : ExposureHeader
+    pattern : ReadPattern
+    provenance : mapping
+        How the file is made.
+    reliability : Reliability, optional
+        Of the exposure; absent where the pixels have not been through telemetry.
+    complete_fraction : float
+        An exposure of which a smaller share of the rows arrived has a ``data_problem``.
 
     Raises
     ------
@@ -43,12 +65,32 @@ def write_ramp(
     update(
         model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset)
     )
-    model.meta.exposure.data_problem = data_problem
     model.meta["tessella"] = {**provenance, "window": vars(ramp.window)}
+    if reliability is not None:
+        update(model.meta, _reliability(reliability, header, complete_fraction))
     model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
     if ramp.reference_read is not None:
         model.reference_read, model.reference_amp33 = ramp.reference_read, ramp.reference_amp33
     save_model(model, path, provenance)
+
+
+def _reliability(
+    reliability: Reliability, header: ExposureHeader, complete_fraction: float
+) -> dict[str, Any]:
+    """Return the keywords that tell how an exposure came through telemetry."""
+    return {
+        "exposure": {
+            "data_problem": reliability.data_problem(complete_fraction),
+            "engineering_quality": "OK" if reliability.clock_is_sound else "SUSPECT",
+            "sdf_log_file": f"{header.key.name}_ledger.parquet",
+        },
+        "tessella": {
+            "telemetry": {
+                "version": reliability.version,
+                "completeness": reliability.completeness,
+            }
+        },
+    }
 
 
 def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:

@@ -14,7 +14,7 @@ from tessella.errors import DataError
 from tessella.instrument.optical_elements import ab_zero_point
 from tessella.io.asdf_files import open_roman
 from tessella.io.catalog import read_catalog, read_detection
-from tessella.io.level0 import read_ledger
+from tessella.io.ledgers import read_ledger
 from tessella.io.level3 import read_mosaic
 from tessella.io.references import read_effective_psf, read_encircled_energy
 from tessella.io.seals import sha256
@@ -233,7 +233,7 @@ def read_packets(ledgers: Sequence[str]) -> dict[str, int] | None:
     """Add up the packet ledgers of all exposures; None where no telemetry was read."""
     if not ledgers:
         return None
-    summed = total([read_ledger(path) for path in ledgers])
+    summed = total(read_ledger(path).counts for path in ledgers)
     names = ("received", "used", "duplicate", "idle", "unknown", "missing_rows")
     return {name: int(getattr(summed, name)) for name in names} | {"rejected": summed.n_rejected}
 

@@ -22,6 +22,7 @@ from tessella.models import IMAGING, Lattice, PlannedExposure
 from tessella.plan.exposures import elements_of, read_exposures
 from tessella.plan.given import exposure_of, exposures_of_files, files_given, with_attitudes
 from tessella.plan.groupings import groups_of
+from tessella.plan.inbox import Held, look, seen
 from tessella.plan.limits import refuse_far, refuse_large
 from tessella.plan.patches import PlannedPatch, patch_name, plan_patches
 from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality
@@ -75,6 +76,8 @@ class Plan:
     selected: dict[str, str]
     #: Images that belong to a group and are not added in it.
     excluded: list[Exclusion]
+    #: Exposures of telemetry that are not made yet.
+    held: list[Held]
 
     @property
     def program(self) -> int:
@@ -96,6 +99,8 @@ def _key(config: Config, base: str | Path) -> str:
     parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS)]
     if config.source == "simulate":
         parts.append(find_file(str(config.exposures), base).read_text())
+    elif config.source == "telemetry":
+        parts.append([vars(arrival) for arrival in seen(config)])
     else:
         parts.append(
             [
@@ -116,7 +121,7 @@ def _key(config: Config, base: str | Path) -> str:
 
 _PLAN_SECTIONS = {
     *("source", "program", "first_start", "detectors", "window", "references", "tile"),
-    "groupings",
+    *("groupings", "telemetry"),
 }
 
 
@@ -129,13 +134,15 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         If a table or a file is not as it must be; it is named.
     """
     unused: list[Exclusion] = []
+    held: list[Held] = []
     if config.source == "simulate":
         table = find_file(str(config.exposures), base)
         exposures = with_attitudes(
             read_exposures(table, config.program, config.first_start), config
         )
     else:
-        exposures, unused = exposures_of_files(config)
+        given = exposures_of_files(config)
+        exposures, unused, held = given.exposures, given.excluded, given.held
     _check_exposures(exposures)
     rows = read_reference_table(find_file(config.references.table, base))
     selections: dict[str, Selection] = {}
@@ -163,6 +170,7 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         selections,
         selected,
         [*unused, *excluded],
+        held,
     )
 
 
@@ -235,7 +243,7 @@ def read_exclusions(path: str | Path) -> list[Exclusion]:
     return [Exclusion(**entry) for entry in kept["excluded"]]
 
 
-def load_plan(config: Config, base: str | Path) -> Plan:
+def load_plan(config: Config, base: str | Path, is_start: bool = True) -> Plan:
     """Return the plan of a run, from its file where nothing it depends on has changed.
 
     Parameters
@@ -243,7 +251,11 @@ def load_plan(config: Config, base: str | Path) -> Plan:
     config : Config
     base : path
         Folder of the workflow, against which shipped files are named.
+    is_start : bool
+        Look what telemetry has arrived; jobs of a run go by what was there when it started.
     """
+    if is_start and config.source == "telemetry":
+        look(config, files_given(config))
     path = plan_path(config, base)
     kept = _read(path)
     if kept is None:
@@ -259,6 +271,7 @@ def load_plan(config: Config, base: str | Path) -> Plan:
         selections={name: Selection(**entry) for name, entry in kept["selections"].items()},
         selected=kept["selected"],
         excluded=[Exclusion(**entry) for entry in kept["excluded"]],
+        held=[Held(**entry) for entry in kept["held"]],
     )
 
 

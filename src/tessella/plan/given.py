@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tessella.astrometry.wcs import attitude_of
 from tessella.config import Config
 from tessella.errors import DataError
 from tessella.models import ExposureKey, PlannedExposure
+from tessella.plan.inbox import Arrival, Held, cache_folder, seen
 from tessella.plan.quality_cuts import Exclusion
 
 
@@ -47,36 +48,77 @@ def with_attitudes(exposures: list[PlannedExposure], config: Config) -> list[Pla
     return [replace(exposure, detectors=attitudes(exposure)) for exposure in exposures]
 
 
-def exposures_of_files(config: Config) -> tuple[list[PlannedExposure], list[Exclusion]]:
-    """Take the inventory of the given files in a process of its own: it needs heavy libraries.
+@dataclass(frozen=True)
+class Given:
+    """What given files hold."""
 
-    Returns
-    -------
-    exposures : list of PlannedExposure
-    excluded : list of Exclusion
-        What files hold besides images of the sky; it is added in no group.
+    exposures: list[PlannedExposure]
+    #: Images that are added in no group.
+    excluded: list[Exclusion]
+    #: Exposures of telemetry that are not made yet.
+    held: list[Held]
+
+
+def exposures_of_files(config: Config) -> Given:
+    """Take the inventory of the given files in a process of its own: it needs heavy libraries.
 
     Raises
     ------
     DataError
         If a file is not as it must be, or a configured detector is missing in an exposure; those
-        of Level 2 files may differ.
+        of Level 2 files may differ, and exposures of telemetry wait.
     """
-    files = [str(file) for file in files_given(config)]
-    window = json.dumps(vars(config.detector_window))
-    command = [sys.executable, "-m", "tessella.io.inventory", config.source, window, *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    is_telemetry = config.source == "telemetry"
+    arrivals = {arrival.file: arrival for arrival in seen(config)} if is_telemetry else {}
+    files = list(arrivals) or [str(file) for file in files_given(config)]
+    options = {"window": vars(config.detector_window), "cache": str(cache_folder(config))}
+    command = [sys.executable, "-m", "tessella.io.inventory", config.source, json.dumps(options)]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
     answer = json.loads(done.stdout)
     excluded = [Exclusion(**entry) for entry in answer["excluded"]]
-    wanted = _of_configured([exposure_of(entry) for entry in answer["exposures"]], config)
+    found = [exposure_of(entry) for entry in answer["exposures"]]
+    held: list[Held] = []
+    if is_telemetry:
+        found, held = _of_telemetry(found, answer["completeness"], arrivals, config)
+    wanted = _of_configured(found, config)
     if not wanted:
         reasons = "".join(f"; {one.reason}" for one in excluded)
+        reasons += "".join(f"; {one.exposure}: {one.reason}" for one in held)
         raise DataError(f"the given files hold no exposure of {_names(config)}{reasons}")
-    if config.source == "telemetry":
+    if is_telemetry:
         wanted = with_attitudes(wanted, config)
-    return wanted, excluded
+    return Given(wanted, excluded, held)
+
+
+def _of_telemetry(
+    found: list[PlannedExposure],
+    completeness: dict[str, float],
+    arrivals: dict[str, Arrival],
+    config: Config,
+) -> tuple[list[PlannedExposure], list[Held]]:
+    """Return the exposures that are made now, and those that are held back."""
+    wait = f"held until {config.telemetry.wait_hours:g} h after its first file, or more arrives"
+    announced = {exposure.name: exposure for exposure in found}
+    made, held = [], []
+    for name, share in completeness.items():
+        exposure = announced.get(name)
+        if exposure is None:
+            held.append(Held(name, "its housekeeping has not arrived; held until it does"))
+            continue
+        absent = sorted(set(config.detectors or ()) - set(exposure.detectors))
+        # The first of its files, so that what was made stays when more arrives.
+        is_old = any(arrivals[file].is_old for file in exposure.telemetry)
+        if absent:
+            held.append(
+                Held(name, f"housekeeping of {absent[0]} has not arrived; held until it does")
+            )
+        elif share >= config.telemetry.complete_fraction or is_old:
+            made.append(exposure)
+        else:
+            held.append(Held(name, f"{100 * share:.2f} % of its pixels are there; {wait}"))
+    return made, held
 
 
 def _names(config: Config) -> str:

@@ -19,7 +19,7 @@ _KINDS = (
     ("library.tsv", "", "table of references"),
     ("level0/", ".l0", "packet file"),
     ("level0/", ".l0.json", "description of packets"),
-    ("level0/", "_ledger.json", "packet ledger"),
+    ("level0/", "_ledger.parquet", "packet ledger"),
     ("level0/", "_readouts.h5", "decoded exposure"),
     ("level1/", "_uncal.asdf", "ramp"),
     ("level2/", "_cal.asdf", "image"),

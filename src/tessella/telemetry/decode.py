@@ -5,30 +5,30 @@ columns), never by their sequence counts, so that their order, repetitions and d
 files do not matter. Of two packets for the same place the one received later counts.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import IntEnum
-from mmap import mmap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tessella.models import ExposureHeader, ExposureKey, Readout
-from tessella.telemetry.codecs import CODECS, PLAIN
-from tessella.telemetry.index import PacketIndex, index_packets
+from tessella.errors import DataError
+from tessella.instrument.read_patterns import read_patterns
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout
+from tessella.telemetry.clock import read_time, seconds_since_epoch
+from tessella.telemetry.fates import Fate
+from tessella.telemetry.index import PacketIndex, Stream, index_packets
 from tessella.telemetry.inventory import Announcement, announcements, is_record
-from tessella.telemetry.layout import PACKET_PIXELS, amp33_window, fits
-from tessella.telemetry.ledger import Ledger, total
+from tessella.telemetry.layout import amp33_window, grid_of, guide_grid
+from tessella.telemetry.ledger import File, Ledger, Rows
 from tessella.telemetry.packets import (
     AMP33,
     ATTITUDE,
-    CRC_OCTETS,
-    HEADER,
+    GUIDE,
     HOUSEKEEPING,
-    IDLE,
     REFERENCE_READ,
     SCIENCE,
     sca_number,
 )
+from tessella.telemetry.place import Placed, Target, place
 from tessella.telemetry.records import DetectorSetup
 
 
@@ -40,6 +40,8 @@ class Received:
     amp33: np.ndarray
     reference_read: np.ndarray
     reference_amp33: np.ndarray
+    #: (n_cycles,): the guide window arrived.
+    guide: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
 
 @dataclass(frozen=True)
@@ -52,53 +54,200 @@ class DecodedExposure:
     received: dict[str, Received]
     #: What a user of the exposure must know, in words.
     problems: tuple[str, ...] = ()
+    #: False where the clock of the spacecraft jumped.
+    clock_is_sound: bool = True
 
 
-class _Fate(IntEnum):
-    USED = 0
-    DUPLICATE = 1
-    IDLE = 2
-    UNKNOWN = 3
-    FORMAT = 4
-    UNANNOUNCED = 5
-    MISFIT = 6
+class Reception:
+    """The packets of some streams, and what became of them as far as exposures are decoded."""
+
+    def __init__(self, index: PacketIndex) -> None:
+        self.index = index
+        #: (n,) of `Fate`
+        self.fate = np.full(len(index), Fate.UNANNOUNCED)
+        #: Exposures whose housekeeping arrived, sorted by key.
+        self.exposures = {
+            key: Assembly(self, announced) for key, announced in announcements(index).items()
+        }
+
+    def exposure(self, name: str) -> "Assembly":
+        """Return the only exposure, of streams that are called `name`.
+
+        Raises
+        ------
+        DataError
+            If its housekeeping did not arrive.
+        """
+        if len(self.exposures) != 1:
+            raise DataError(
+                f"{name}: housekeeping of {len(self.exposures)} exposures found, expected that of "
+                "one; without it an exposure cannot be decoded: wait for the file that holds it"
+            )
+        return next(iter(self.exposures.values()))
+
+    def ledger(self) -> Ledger:
+        """Return what became of all packets; every exposure must have been decoded."""
+        index, exposures = self.index, self.exposures.values()
+        files = zip(map(len, index.streams), index.received, index.left_out, strict=True)
+        return Ledger(
+            index.ranges(self.fate),
+            tuple(rows for exposure in exposures for rows in exposure.rows),
+            tuple(File(f"stream {i}", *numbers) for i, numbers in enumerate(files)),
+            sum(exposure.conflicting for exposure in exposures),
+        )
 
 
-_REASONS = {
-    _Fate.FORMAT: "not in our format",
-    _Fate.UNANNOUNCED: "no housekeeping for it",
-    _Fate.MISFIT: "contradicts the housekeeping",
-}
+class Assembly:
+    """One exposure, put together a detector at a time."""
 
-
-@dataclass(frozen=True)
-class _Pixels:
-    """The planes of one kind of pixels; the last of the n + 1 is the reference read."""
-
-    planes: np.ndarray
-    received: np.ndarray
+    def __init__(self, reception: Reception, announced: Announcement) -> None:
+        self.reception = reception
+        assert announced.header is not None
+        self.header = announced.header
+        table = read_patterns().get(self.header.ma_table_number)
+        most = len(table.reads) if table else 0
+        #: Of detectors whose record agrees with the MA table.
+        self.setups = {
+            detector: setup
+            for detector, setup in announced.detectors.items()
+            if setup.n_resultants <= most or not table
+        }
+        self.rows: list[Rows] = []
+        self.conflicting = 0
+        self.clock_is_sound = True
+        self._notes: list[str] = []
+        packets = np.flatnonzero(reception.index.belongs_to(self.header.key))
+        apid = reception.index.apid[packets]
+        self._packets = packets[np.argsort(apid, kind="stable")]
+        self._apid = np.sort(apid)
+        self._judge_records()
 
     @property
-    def n_rows(self) -> int:
-        return self.received[..., ::PACKET_PIXELS].size
+    def completeness(self) -> float:
+        """Return the share of the rows that arrived; all detectors must have been read."""
+        expected = sum(row.expected for row in self.rows)
+        return sum(row.filled for row in self.rows) / expected if expected else 0.0
 
     @property
-    def n_missing_rows(self) -> int:
-        return int(np.count_nonzero(~self.received[..., ::PACKET_PIXELS]))
+    def n_files(self) -> int:
+        """Return the number of streams that hold packets of it."""
+        return len(np.unique(self.reception.index.stream[self._packets]))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Say in words what is wrong besides missing rows; all detectors must have been read."""
+        problems = []
+        if np.isnan(self.header.ra_v1):
+            problems.append("no attitude was received")
+        if self.conflicting:
+            problems.append(f"{self.conflicting} packets were contradicted by later ones")
+        return (*problems, *self._notes)
+
+    def detectors(self) -> Iterator[tuple[Readout, Received]]:
+        """Decode one detector after the other; each takes the memory of its own pixels."""
+        for detector, setup in self.setups.items():
+            yield self._detector(detector, setup)
+
+    def _detector(self, detector: str, setup: DetectorSetup) -> tuple[Readout, Received]:
+        window, offset, n = setup.window, setup.encoding_offset, setup.n_resultants
+        science = self._place(SCIENCE, detector, Target(grid_of(window), n, True, offset))
+        amp33 = Target(grid_of(amp33_window(window)), n, True, offset)
+        reference = self._place(AMP33, detector, amp33)
+        guide: GuideWindow | None = None
+        guided: np.ndarray = np.zeros(0, bool)
+        if setup.guide is not None:
+            n_cycles = len(setup.guide.pixels)
+            target = Target(guide_grid(setup.guide), n_cycles, False, offset)
+            cycles = self._place(GUIDE, detector, target)
+            guide = GuideWindow(setup.guide.x, setup.guide.y, cycles.planes)
+            guided = np.asarray(cycles.received.all(axis=(1, 2)))
+        readout = Readout(
+            detector,
+            window,
+            **_by_name(science.planes, reference.planes),
+            encoding_offset=offset,
+            guide=guide,
+        )
+        received = Received(**_by_name(science.received, reference.received), guide=guided)
+        self._notes += _notes(detector, science, guided)
+        return readout, received
+
+    def _of(self, apid: int) -> np.ndarray:
+        """Return the packets of one kind, in the order in which they were received."""
+        return self._packets[slice(*np.searchsorted(self._apid, (apid, apid + 1)))]
+
+    def _place(self, base_apid: int, detector: str, target: Target) -> Placed:
+        index = self.reception.index
+        apid = base_apid + sca_number(detector)
+        packets = self._of(apid)
+        placed = place(index, packets, target)
+        self.reception.fate[packets] = placed.fate
+        self.conflicting += placed.conflicting
+        for plane, numbers in enumerate(placed.rows.tolist()):
+            resultant = REFERENCE_READ if plane == target.n_resultants else plane
+            self.rows.append(Rows(self.header.key, apid, resultant, *numbers))
+        if base_apid == SCIENCE:
+            self._check_clock(packets[placed.fate == Fate.USED], detector)
+        return placed
+
+    def _check_clock(self, packets: np.ndarray, detector: str) -> None:
+        """Note packets whose time is not that of their resultant."""
+        table = read_patterns().get(self.header.ma_table_number)
+        if table is None or not len(packets):
+            return
+        header = self.reception.index.header[packets]
+        ends = np.array([0, *(reads[-1] for reads in table.reads)]) * table.frame_time
+        k = header["resultant"].astype(int) + 1
+        k[header["resultant"] == REFERENCE_READ] = 0
+        sound = k < len(ends)
+        expected = seconds_since_epoch(self.header.start_time) + ends[np.where(sound, k, 0)]
+        off = sound & (np.abs(read_time(header) - expected) > table.frame_time / 2)
+        if off.any():
+            self.clock_is_sound = False
+            self._notes.append(f"{detector}: the clock jumped in {np.count_nonzero(off)} packets")
+
+    def _judge_records(self) -> None:
+        """Decide about housekeeping and attitude: of repetitions the one received last counts."""
+        index, fate = self.reception.index, self.reception.fate
+        sound = [i for apid in (HOUSEKEEPING, ATTITUDE) for i in self._of(apid).tolist()]
+        fate[self._packets] = Fate.UNANNOUNCED
+        fate[sound] = Fate.MISFIT
+        last: dict[tuple[int, int, int], int] = {}
+        sound = [i for i in sound if is_record(index, i)]
+        for i in sound:
+            head = index.header[i]
+            last[int(index.apid[i]), int(head["resultant"]), int(head["sca"])] = i
+        fate[sound] = Fate.DUPLICATE
+        fate[list(last.values())] = Fate.USED
+        for i in set(sound) - set(last.values()):
+            head = index.header[i]
+            winner = last[int(index.apid[i]), int(head["resultant"]), int(head["sca"])]
+            self.conflicting += index.payload(i) != index.payload(winner)
 
 
-def decode(
-    streams: Iterable[bytes | mmap], only: ExposureKey | None = None
-) -> tuple[dict[ExposureKey, DecodedExposure], Ledger]:
-    """Put together the exposures of some streams of packets.
+def receive(streams: Iterable[Stream], only: ExposureKey | None = None) -> Reception:
+    """Find the packets of some streams and the exposures that they announce.
 
     Parameters
     ----------
-    streams : iterable of bytes-like
+    streams : iterable of bytes or mmap
         In the order in which the ground received them: this decides between packets that
         contradict each other, and nothing else.
     only : ExposureKey, optional
         Leave out, also of the ledger, the packets of other exposures; absent: decode all.
+
+    Examples
+    --------
+    >>> list(receive([b"noise"]).exposures)
+    []
+    """
+    return Reception(index_packets(streams, only))
+
+
+def decode(
+    streams: Iterable[Stream], only: ExposureKey | None = None
+) -> tuple[dict[ExposureKey, DecodedExposure], Ledger]:
+    """Put together whole exposures in memory; see `receive`, whose exposures come in parts.
 
     Returns
     -------
@@ -110,54 +259,21 @@ def decode(
     Examples
     --------
     >>> exposures, ledger = decode([b"noise"])
-    >>> len(exposures), ledger.rejected
+    >>> len(exposures), ledger.counts.rejected
     (0, {'no header': 1})
     """
-    index = index_packets(streams)
-    if only is not None:
-        index = index.take(~index.readable | index.belongs_to(only))
-    fate = _first_fates(index)
-    exposures, parts = {}, []
-    for key, announced in announcements(index).items():
-        exposures[key], pixels, conflicting = _decode_exposure(index, fate, key, announced)
-        parts.append(replace(_row_ledger(index, fate, key, pixels), conflicting=conflicting))
-    return exposures, _ledger(index, fate, parts)
-
-
-def _first_fates(index: PacketIndex) -> np.ndarray:
-    """Judge packets by their kind alone: (n,) of `_Fate`."""
-    fate = np.full(len(index), _Fate.UNANNOUNCED)
-    fate[~index.readable] = _Fate.FORMAT
-    fate[index.apid == IDLE] = _Fate.IDLE
-    fate[~index.known] = _Fate.UNKNOWN
-    return fate
-
-
-def _decode_exposure(
-    index: PacketIndex, fate: np.ndarray, key: ExposureKey, announced: Announcement
-) -> tuple[DecodedExposure, list[_Pixels], int]:
-    """Decode one exposure and set the fates of its packets in place."""
-    mine = np.flatnonzero(index.belongs_to(key))
-    fate[mine] = _Fate.MISFIT
-    fitting = mine[_fits_announcement(index, mine, announced)]
-    winners, losers = _last_of_each_place(index, fitting)
-    fate[winners], fate[losers[:, 0]] = _Fate.USED, _Fate.DUPLICATE
-    conflicting = sum(index.payload(a) != index.payload(b) for a, b in losers.tolist())
-
-    readouts, received, pixels = {}, {}, []
-    for detector, setup in announced.detectors.items():
-        science = _place(index, winners, SCIENCE + sca_number(detector), setup)
-        amp33 = _place(index, winners, AMP33 + sca_number(detector), setup)
-        pixels += [science, amp33]
-        readouts[detector] = Readout(
-            detector=detector,
-            window=setup.window,
-            encoding_offset=setup.encoding_offset,
-            **_by_name(science.planes, amp33.planes),
+    reception = receive(streams, only)
+    exposures = {}
+    for key, assembly in reception.exposures.items():
+        parts = {readout.detector: (readout, got) for readout, got in assembly.detectors()}
+        exposures[key] = DecodedExposure(
+            assembly.header,
+            {detector: readout for detector, (readout, _) in parts.items()},
+            {detector: got for detector, (_, got) in parts.items()},
+            assembly.problems,
+            assembly.clock_is_sound,
         )
-        received[detector] = Received(**_by_name(science.received, amp33.received))
-    problems = _problems(announced, received, conflicting)
-    return DecodedExposure(announced.header, readouts, received, problems), pixels, conflicting
+    return exposures, reception.ledger()
 
 
 def _by_name(science: np.ndarray, amp33: np.ndarray) -> dict[str, np.ndarray]:
@@ -169,126 +285,14 @@ def _by_name(science: np.ndarray, amp33: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _fits_announcement(
-    index: PacketIndex, packets: np.ndarray, announced: Announcement
-) -> np.ndarray:
-    """Tell which of (n,) packets agree with what housekeeping announces: (n,) bool."""
-    apid, header = index.apid[packets], index.header[packets]
-    fitting = np.zeros(len(packets), bool)
-    for i in np.flatnonzero(np.isin(apid, (HOUSEKEEPING, ATTITUDE))):
-        fitting[i] = is_record(index, packets[i])
-    resultant = header["resultant"]
-    for detector, setup in announced.detectors.items():
-        possible = (resultant < setup.n_resultants) | (resultant == REFERENCE_READ)
-        possible &= header["encoding_offset"] == setup.encoding_offset
-        possible &= _whole(index, packets)
-        sca = sca_number(detector)
-        for base, window in ((SCIENCE, setup.window), (AMP33, amp33_window(setup.window))):
-            fitting |= (apid == base + sca) & possible & fits(header, window)
-    return fitting
-
-
-def _whole(index: PacketIndex, packets: np.ndarray) -> np.ndarray:
-    """Tell which packets have as many octets as their rows and columns need: (n,) bool."""
-    header = index.header[packets]
-    needed = 2 * header["rows"].astype(int) * header["columns"]
-    octets = index.stop[packets] - index.start[packets] - HEADER.itemsize - CRC_OCTETS
-    plain = header["codec"] == PLAIN
-    return (header["uncompressed_octets"] == needed) & (~plain | (octets == needed))
-
-
-def _last_of_each_place(index: PacketIndex, packets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Choose among packets of one exposure that name the same place the one received last.
-
-    Returns
-    -------
-    winners : (m,) int array
-        Packets, in the order of their places.
-    losers : (k, 2) int array
-        Each other packet and the winner of its place.
-    """
-    header = index.header[packets]
-    place = (index.apid[packets] << 16 | header["resultant"]) << 32
-    place |= header["first_row"].astype(int) << 16 | header["first_column"]
-    # Records of all detectors share one identifier and have no rows.
-    place |= np.where(header["rows"] == 0, header["sca"], 0)
-    order = np.argsort(place, kind="stable")
-    packets, place = packets[order], place[order]
-    is_last = np.append(place[1:] != place[:-1], True)[: len(place)]
-    winners = packets[is_last]
-    winner_of = winners[np.cumsum(is_last) - is_last]
-    return winners, np.stack([packets, winner_of], axis=1)[~is_last]
-
-
-def _place(index: PacketIndex, winners: np.ndarray, apid: int, setup: DetectorSetup) -> _Pixels:
-    """Put the pixels of the packets of one kind where they belong."""
-    window = setup.window if apid < AMP33 else amp33_window(setup.window)
-    shape = (setup.n_resultants + 1, *window.shape)
-    planes = np.full(shape, setup.encoding_offset, np.uint16)
-    planes[-1] = 0
-    received = np.zeros(shape, bool)
-    packets = winners[index.apid[winners] == apid]
-    header = index.header[packets]
-    plane = np.where(header["resultant"] == REFERENCE_READ, -1, header["resultant"].astype(int))
-    columns = (
-        packets,
-        plane,
-        header["first_row"].astype(int) - window.y,
-        header["rows"],
-        header["first_column"].astype(int) - window.x,
-        header["columns"],
-        header["codec"],
-    )
-    places = zip(*(column.tolist() for column in columns), strict=True)
-    for packet, k, y, ny, x, nx, codec in places:
-        pixels = CODECS[codec].decode(index.payload(packet), ny * nx)
-        planes[k, y : y + ny, x : x + nx] = pixels.reshape(ny, nx)
-        received[k, y : y + ny, x : x + nx] = True
-    return _Pixels(planes, received)
-
-
-def _problems(
-    announced: Announcement, received: dict[str, Received], conflicting: int
-) -> tuple[str, ...]:
-    """Say in words what is wrong with an exposure besides missing rows."""
-    problems = []
-    if np.isnan(announced.header.ra_v1):
-        problems.append("no attitude was received")
-    if conflicting:
-        problems.append(f"{conflicting} packets were contradicted by later ones")
-    for detector, arrived in received.items():
-        if not arrived.data.any():
-            problems.append(f"{detector}: no pixels were received")
-        elif not arrived.reference_read.all():
-            lost = int(np.count_nonzero(~arrived.reference_read.all(axis=1)))
-            problems.append(f"{detector}: rows of the reference read missing: {lost}")
-    return tuple(problems)
-
-
-def _row_ledger(
-    index: PacketIndex, fate: np.ndarray, key: ExposureKey, pixels: list[_Pixels]
-) -> Ledger:
-    """Count the rows of an exposure: the filled by the packets used, the missing by the arrays."""
-    used = index.belongs_to(key) & (fate == _Fate.USED)
-    return Ledger(
-        expected_rows=sum(part.n_rows for part in pixels),
-        filled_rows=int(index.header["rows"][used].sum(dtype=int)),
-        missing_rows=sum(part.n_missing_rows for part in pixels),
-    )
-
-
-def _ledger(index: PacketIndex, fate: np.ndarray, exposures: list[Ledger]) -> Ledger:
-    """Complete the sum of the exposures' ledgers by the fates of all packets."""
-    counts = np.bincount(fate, minlength=len(_Fate)).tolist()
-    rejected = {reason: counts[code] for code, reason in _REASONS.items() if counts[code]}
-    apids, n_packets = np.unique(index.apid, return_counts=True)
-    return replace(
-        total(exposures),
-        received=len(index) + sum(index.fragments.values()),
-        used=counts[_Fate.USED],
-        duplicate=counts[_Fate.DUPLICATE],
-        rejected={**index.fragments, **rejected},
-        idle=counts[_Fate.IDLE],
-        unknown=counts[_Fate.UNKNOWN],
-        apids=dict(zip(apids.tolist(), n_packets.tolist(), strict=True)),
-    )
+def _notes(detector: str, science: Placed, guided: np.ndarray) -> list[str]:
+    """Say in words what is wrong with a detector besides missing rows."""
+    notes = []
+    if not science.received[:-1].any():
+        notes.append(f"{detector}: no pixels were received")
+    elif not science.received[-1].all():
+        lost = int(np.count_nonzero(~science.received[-1].all(axis=1)))
+        notes.append(f"{detector}: rows of the reference read missing: {lost}")
+    if not guided.all():
+        notes.append(f"{detector}: guide windows missing: {np.count_nonzero(~guided)}")
+    return notes

@@ -1,30 +1,35 @@
 """From the pixels of an exposure to the packets that carry them: the spacecraft's part."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
+from tessella.compiled import kernel
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, ExposureKey, Readout
+from tessella.telemetry.checksum import crc
 from tessella.telemetry.clock import seconds_since_epoch, write_time
-from tessella.telemetry.codecs import CODECS, PLAIN
-from tessella.telemetry.layout import amp33_window, packet_blocks
+from tessella.telemetry.codecs import CODEC_NUMBERS, CODECS, PLAIN
+from tessella.telemetry.layout import Grid, amp33_window, grid_of, guide_grid
 from tessella.telemetry.packets import (
     AMP33,
     ATTITUDE,
     COUNTS,
     CRC_OCTETS,
+    DECLARED,
     FORMAT_VERSION,
+    GUIDE,
     HEADER,
     HOUSEKEEPING,
     IDLE,
-    PRIMARY_OCTETS,
+    MAX_OCTETS,
+    OVERHEAD,
     REFERENCE_READ,
     SCIENCE,
     TIME_PREAMBLE,
+    Packets,
     Primary,
-    crc,
     identification,
     pack_primary,
     pack_visit,
@@ -34,43 +39,51 @@ from tessella.telemetry.packets import (
 from tessella.telemetry.records import pack_attitude, pack_detector, pack_exposure
 
 _CONTINUATION, _FIRST, _LAST, _ALONE = range(4)
-_IDLE_FILL = b"\x55" * 64
+_IDLE_OCTETS = DECLARED["CCSDSPacket"].dtype.itemsize + DECLARED["idle"].dtype.itemsize
 
 
 class _Sender:
     """Numbers, times and seals the packets of one exposure; counts run on between calls."""
 
-    def __init__(self, key: ExposureKey, first_counts: Mapping[int, int]) -> None:
+    def __init__(self, key: ExposureKey, first_counts: Mapping[int, int], codec: str) -> None:
         self.template = np.zeros(1, HEADER)
         self.template["time_preamble"] = TIME_PREAMBLE
         self.template["format_version"] = FORMAT_VERSION
-        self.template["visit"] = pack_visit(key)
+        self.template["visit_key"] = pack_visit(key)
         self.template["exposure"] = key.exposure
         self.counts = dict(first_counts)
+        self.codec = CODEC_NUMBERS[codec]
 
     def send(
         self,
         apid: int,
         seconds: float,
-        payloads: Sequence[bytes],
+        payload: np.ndarray,
+        octets: np.ndarray,
         **columns: np.ndarray | int,
-    ) -> list[bytes]:
+    ) -> Packets:
         """Make a sequence of packets of one kind; `columns` are fields of their headers."""
-        headers = self.template.repeat(len(payloads))
+        headers = self.template.repeat(len(octets))
         headers["identification"] = identification(apid)
-        headers["sequence"] = self._sequence(apid, len(payloads))
+        headers["sequence"] = self._sequence(apid, len(octets))
         write_time(headers, seconds)
         for name, values in columns.items():
             headers[name] = values
-        return seal(headers, payloads)
+        return seal(headers, payload, octets)
 
-    def send_idle(self) -> bytes:
+    def send_record(self, apid: int, seconds: float, record: bytes, **columns: int) -> Packets:
+        """Make one packet that holds no pixels."""
+        payload, octets = np.frombuffer(record, np.uint8), np.array([len(record)])
+        return self.send(apid, seconds, payload, octets, uncompressed_octets=len(record), **columns)
+
+    def send_idle(self) -> Packets:
         """Make one idle packet; by CCSDS 133.0-B it has no secondary header."""
         sequence = int(self._sequence(IDLE, 1)[0])
-        octets = PRIMARY_OCTETS + len(_IDLE_FILL) + CRC_OCTETS
-        primary = Primary(0, False, False, IDLE, sequence >> 14, sequence % COUNTS, octets)
-        body = pack_primary(primary) + _IDLE_FILL
-        return body + crc(body).to_bytes(CRC_OCTETS, "big")
+        primary = Primary(0, False, False, IDLE, sequence >> 14, sequence % COUNTS, _IDLE_OCTETS)
+        body = pack_primary(primary)
+        body += b"\x55" * (_IDLE_OCTETS - len(body) - CRC_OCTETS)
+        octets = np.frombuffer(body + crc(body).to_bytes(CRC_OCTETS, "big"), np.uint8)
+        return Packets(octets, np.array([0]), np.array([_IDLE_OCTETS]))
 
     def _sequence(self, apid: int, n_packets: int) -> np.ndarray:
         flags = np.full(n_packets, _CONTINUATION)
@@ -86,30 +99,9 @@ def packetize(
     header: ExposureHeader,
     readouts: Sequence[Readout],
     first_counts: Mapping[int, int] | None = None,
+    codec: str = "rice",
 ) -> list[bytes]:
-    """Write an exposure as packets: housekeeping, reference reads, resultants, housekeeping.
-
-    The packets of different detectors alternate. After each resultant comes an idle packet.
-
-    Parameters
-    ----------
-    header : ExposureHeader
-    readouts : sequence of Readout
-        One a detector; (n_resultants, ny, nx) with at most the resultants of the MA table.
-    first_counts : mapping of int to int, optional
-        Sequence count of the first packet by application identifier; 0 where it is absent.
-        Counts run modulo 16384.
-
-    Returns
-    -------
-    packets : list of bytes
-        In the order in which they are sent.
-
-    Raises
-    ------
-    ValueError
-        If the MA table is unknown or shorter than the readout, arrays do not have the shape of
-        their window, or a number does not fit its field.
+    """Write an exposure as packets; see `encode`, which makes them a resultant at a time.
 
     Examples
     --------
@@ -119,35 +111,77 @@ def packetize(
     >>> pixels = np.zeros((1, 128, 128), np.uint16)
     >>> planes = (pixels, pixels, pixels[0], pixels[0])
     >>> readout = Readout("WFI01", Window(0, 0, 128, 128), *planes, encoding_offset=4000)
-    >>> len(packetize(header, [readout]))
-    71
+    >>> len(packetize(header, [readout], codec="none")), len(packetize(header, [readout]))
+    (71, 23)
+    """
+    parts = encode(header, readouts, first_counts, codec)
+    return list(chain.from_iterable(part.split() for part in parts))
+
+
+def encode(
+    header: ExposureHeader,
+    readouts: Sequence[Readout],
+    first_counts: Mapping[int, int] | None = None,
+    codec: str = "rice",
+) -> Iterator[Packets]:
+    """Write an exposure as packets: housekeeping, reference reads, resultants, housekeeping.
+
+    The packets of different detectors alternate. After each resultant comes an idle packet, after
+    the last one come the guide windows.
+
+    Parameters
+    ----------
+    header : ExposureHeader
+    readouts : sequence of Readout
+        One a detector; (n_resultants, ny, nx) with at most the resultants of the MA table.
+    first_counts : mapping of int to int, optional
+        Sequence count of the first packet by application identifier; 0 where it is absent.
+        Counts run modulo 16384.
+    codec : str
+        Name of a row of `CODECS`. Pixels that do not get shorter are sent as they are.
+
+    Yields
+    ------
+    packets : Packets
+        In the order in which they are sent.
+
+    Raises
+    ------
+    ValueError
+        If the MA table is unknown or shorter than the readout, arrays do not have the shape of
+        their window, or a number does not fit its field.
     """
     for readout in readouts:
         _require_shapes(readout)
     n_resultants = max((len(readout.data) for readout in readouts), default=0)
     start, *times = _times(header, n_resultants)
-    sender = _Sender(header.key, first_counts or {})
-    packets = _housekeeping(sender, header, readouts, start, sample=0)
-    packets += _alternate(
-        packet
+    sender = _Sender(header.key, first_counts or {}, codec)
+    yield from _housekeeping(sender, header, readouts, start, sample=0)
+    yield _alternate(
+        packets
         for readout in readouts
-        for packet in (
+        for packets in (
             _plane(sender, readout, SCIENCE, start, readout.reference_read, REFERENCE_READ),
             _plane(sender, readout, AMP33, start, readout.reference_amp33, REFERENCE_READ),
         )
     )
     for k, seconds in enumerate(times):
-        present = [readout for readout in readouts if k < len(readout.data)]
-        packets += _alternate(
-            packet
-            for readout in present
-            for packet in (
+        yield _alternate(
+            packets
+            for readout in readouts
+            if k < len(readout.data)
+            for packets in (
                 _plane(sender, readout, SCIENCE, seconds, readout.data[k], k),
                 _plane(sender, readout, AMP33, seconds, readout.amp33[k], k),
             )
         )
-        packets.append(sender.send_idle())
-    return packets + _housekeeping(sender, header, readouts, [start, *times][-1], sample=1)
+        yield sender.send_idle()
+    end = [start, *times][-1]
+    for readout in readouts:
+        if readout.guide is not None:
+            for k, pixels in enumerate(readout.guide.pixels):
+                yield _plane(sender, readout, GUIDE, end, pixels, k)
+    yield from _housekeeping(sender, header, readouts, end, sample=1)
 
 
 def _times(header: ExposureHeader, n_resultants: int) -> list[float]:
@@ -171,24 +205,19 @@ def _housekeeping(
     readouts: Sequence[Readout],
     seconds: float,
     sample: int,
-) -> list[bytes]:
+) -> Iterator[Packets]:
     """Send everything that is no pixel; each `sample` says the same, so that one may be lost."""
-    scas = [0, *(sca_number(readout.detector) for readout in readouts)]
-    records = [pack_exposure(header), *(pack_detector(readout) for readout in readouts)]
-    packets = []
-    for sca, record in zip(scas, records, strict=True):
-        packets += sender.send(
-            HOUSEKEEPING,
-            seconds,
-            [record],
-            sca=sca,
-            resultant=sample,
-            uncompressed_octets=len(record),
-        )
-    attitude = pack_attitude(header)
-    return packets + sender.send(
-        ATTITUDE, seconds, [attitude], resultant=sample, uncompressed_octets=len(attitude)
-    )
+    records = [(0, pack_exposure(header))]
+    records += [(sca_number(readout.detector), pack_detector(readout)) for readout in readouts]
+    for sca, record in records:
+        yield sender.send_record(HOUSEKEEPING, seconds, record, sca=sca, resultant=sample)
+    yield sender.send_record(ATTITUDE, seconds, pack_attitude(header), resultant=sample)
+
+
+def _grid(readout: Readout, base_apid: int) -> Grid:
+    if base_apid == GUIDE and readout.guide is not None:
+        return guide_grid(readout.guide)
+    return grid_of(readout.window if base_apid == SCIENCE else amp33_window(readout.window))
 
 
 def _plane(
@@ -198,31 +227,92 @@ def _plane(
     seconds: float,
     pixels: np.ndarray,
     resultant: int,
-) -> list[bytes]:
+) -> Packets:
     """Send one (ny, nx) array of pixels."""
-    window = readout.window if base_apid == SCIENCE else amp33_window(readout.window)
-    blocks = packet_blocks(window)
-    n_pixels = blocks["rows"] * blocks["columns"]
-    encode = CODECS[PLAIN].encode
-    payloads = [encode(part) for part in np.split(pixels.ravel(), n_pixels.cumsum()[:-1])]
+    grid = _grid(readout, base_apid)
+    cells = np.arange(grid.n_cells)
+    if sender.codec == PLAIN:
+        first, last, codec = cells, cells, np.zeros(len(cells), int)
+        payload = np.ascontiguousarray(pixels, ">u2").reshape(-1).view(np.uint8)
+        octets = 2 * _n_pixels(grid.places(cells, cells))
+    else:
+        first, last, codec, payloads = _compressed(grid, pixels, sender.codec)
+        payload = np.frombuffer(b"".join(payloads), np.uint8)
+        octets = np.array([len(one) for one in payloads])
+    places = grid.places(first, last)
     sca = sca_number(readout.detector)
     return sender.send(
         base_apid + sca,
         seconds,
-        payloads,
-        **blocks,
+        payload,
+        octets,
+        **places,
         sca=sca,
         resultant=resultant,
-        codec=PLAIN,
+        codec=codec,
         encoding_offset=readout.encoding_offset,
-        uncompressed_octets=2 * n_pixels,
+        uncompressed_octets=2 * _n_pixels(places),
     )
 
 
-def _alternate(sequences: Iterable[list[bytes]]) -> list[bytes]:
+def _n_pixels(places: Mapping[str, np.ndarray]) -> np.ndarray:
+    return places["rows"] * places["columns"]
+
+
+def _compressed(
+    grid: Grid, pixels: np.ndarray, codec: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes]]:
+    """Compress runs of cells; one that does not fit a packet is sent cell by cell.
+
+    Returns
+    -------
+    first, last, codec : (n,) int
+        Of each packet.
+    payloads : list of n bytes
+    """
+    flat, kept = np.ascontiguousarray(pixels).reshape(-1), []
+
+    def compressed(first: int, last: int) -> tuple[int, int, int, bytes]:
+        own = flat[ends[first] : ends[last + 1]]
+        payload = CODECS[codec].encode(own)
+        if first == last and len(payload) >= own.nbytes:
+            return first, last, PLAIN, CODECS[PLAIN].encode(own)
+        return first, last, codec, payload
+
+    cells = np.arange(grid.n_cells)
+    ends = [0, *_n_pixels(grid.places(cells, cells)).cumsum().tolist()]
+    for first, last in zip(*(one.tolist() for one in grid.runs()), strict=True):
+        packet = compressed(first, last)
+        if len(packet[-1]) + OVERHEAD <= MAX_OCTETS:
+            kept.append(packet)
+        else:
+            kept += [compressed(cell, cell) for cell in range(first, last + 1)]
+    columns = np.array([packet[:3] for packet in kept]).T
+    return columns[0], columns[1], columns[2], [packet[3] for packet in kept]
+
+
+def _alternate(sequences: Iterable[Packets]) -> Packets:
     """Take one packet of each sequence in turn."""
-    turns = zip_longest(*sequences)
-    return [packet for packet in chain.from_iterable(turns) if packet is not None]
+    parts = list(sequences)
+    turn = np.concatenate([np.arange(len(part.start)) for part in parts])
+    order = np.argsort(turn, kind="stable")
+    before = np.cumsum([0, *(len(part.octets) for part in parts[:-1])])
+    start = np.concatenate([part.start + n for part, n in zip(parts, before, strict=True)])[order]
+    length = np.concatenate([part.stop - part.start for part in parts])[order]
+    stop = length.cumsum()
+    octets = np.concatenate([part.octets for part in parts])
+    mixed = np.empty_like(octets)
+    _gather(octets, start, stop, mixed)
+    return Packets(mixed, stop - length, stop)
+
+
+@kernel
+def _gather(octets: np.ndarray, start: np.ndarray, stop: np.ndarray, mixed: np.ndarray) -> None:
+    """Copy the packets that begin at `start` one after the other, to end at `stop`."""
+    done = 0
+    for i in range(len(start)):
+        mixed[done : stop[i]] = octets[start[i] : start[i] + stop[i] - done]
+        done = stop[i]
 
 
 def _require_shapes(readout: Readout) -> None:
@@ -242,3 +332,7 @@ def _require_shapes(readout: Readout) -> None:
                 f"{readout.detector}: {name} is {array.dtype} {array.shape}; "
                 f"it must be uint16 {shape}"
             )
+    if readout.guide is not None and readout.guide.pixels.dtype != np.uint16:
+        raise ValueError(
+            f"{readout.detector}: guide window is {readout.guide.pixels.dtype}; it must be uint16"
+        )

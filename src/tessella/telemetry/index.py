@@ -1,23 +1,24 @@
-"""One table of all packets of several streams: where they are and what their headers say."""
+"""One table of the packets of several streams: where they are and what their headers say."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import mmap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from mmap import mmap
 
 import numpy as np
 
+from tessella.compiled import kernel
 from tessella.models import ExposureKey
 from tessella.telemetry.codecs import CODECS
+from tessella.telemetry.fates import NONE, RANGE, Fate, condense
 from tessella.telemetry.packets import (
     AMP33,
     ATTITUDE,
     CRC_OCTETS,
     FORMAT_VERSION,
     HEADER,
-    HOUSEKEEPING,
     IDLE,
-    N_DETECTORS,
+    KNOWN_APIDS,
+    OVERHEAD,
     SCIENCE,
     TIME_PREAMBLE,
     identification,
@@ -25,110 +26,218 @@ from tessella.telemetry.packets import (
 )
 from tessella.telemetry.scan import Scan, find_packets
 
-_KNOWN_APIDS = (
-    *range(SCIENCE + 1, SCIENCE + N_DETECTORS + 1),
-    *range(AMP33 + 1, AMP33 + N_DETECTORS + 1),
-    ATTITUDE,
-    HOUSEKEEPING,
-    IDLE,
-)
+Stream = bytes | mmap.mmap
+# Of a mapped file that are kept in memory while packets are read.
+_NEAR_OCTETS = 1 << 27
 
 
 @dataclass(frozen=True)
 class PacketIndex:
-    """n sound packets in the order in which they were received, and what was no packet."""
+    """n packets that can be believed, in the order in which they were received, and the rest."""
 
-    streams: tuple[memoryview, ...]
+    streams: tuple[Stream, ...]
     #: (n,) int: the stream of each packet, its first octet there and the one after its last.
     stream: np.ndarray
     start: np.ndarray
     stop: np.ndarray
     #: (n,) int
     apid: np.ndarray
-    #: (n,) of `HEADER`; zeros where the packet is not `readable`.
+    #: (n,) of `HEADER`
     header: np.ndarray
-    #: (n,) bool: the packet has our format and can be believed.
-    readable: np.ndarray
-    #: Number of fragments by reason.
-    fragments: dict[str, int]
+    #: (k,) of `RANGE`: idle and unknown packets, those of other formats, and fragments.
+    others: np.ndarray
+    #: By stream: packets and fragments, but for those of exposures that were left out.
+    received: tuple[int, ...]
+    #: By stream: octets of the packets of exposures that were left out.
+    left_out: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.start)
 
-    @property
-    def known(self) -> np.ndarray:
-        """(n,) bool: packets of kinds that are ours, idle ones among them."""
-        return np.isin(self.apid, _KNOWN_APIDS)
-
     def take(self, chosen: np.ndarray) -> "PacketIndex":
-        """Keep the packets named by an index or boolean array, and all fragments."""
-        columns = ("stream", "start", "stop", "apid", "header", "readable")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        """Keep the packets named by an index or boolean array, and all the others."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _COLUMNS})
 
     def payload(self, packet: int) -> memoryview:
-        """Return the octets between the header and the checksum of a readable packet."""
+        """Return the octets between the header and the checksum of a packet."""
         start, stop = int(self.start[packet]), int(self.stop[packet])
-        return self.streams[self.stream[packet]][start + HEADER.itemsize : stop - CRC_OCTETS]
+        view = memoryview(self.streams[self.stream[packet]])
+        return view[start + HEADER.itemsize : stop - CRC_OCTETS]
+
+    def neighbours(self, packets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Give packets in groups that lie near each other, so that little of a file is mapped.
+
+        Parameters
+        ----------
+        packets : (n,) int
+
+        Yields
+        ------
+        stream : int
+        places : (m,) int
+            Of a group in `packets`.
+        """
+        where = self.stream[packets].astype(np.int64) << 40 | self.start[packets] // _NEAR_OCTETS
+        order = np.argsort(where, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(where[order])) + 1):
+            if len(group):
+                stream = int(self.stream[packets[group[0]]])
+                yield stream, group
+                release(self.streams[stream])
 
     def belongs_to(self, key: ExposureKey) -> np.ndarray:
-        """Tell which packets are readable and of exposure `key`: (n,) bool."""
-        same_visit = self.header["visit"] == np.uint64(pack_visit(key))
-        return self.readable & same_visit & (self.header["exposure"] == key.exposure)
+        """Tell which packets are of exposure `key`: (n,) bool."""
+        return _belong_to(self.header, key)
+
+    def ranges(self, fate: np.ndarray) -> np.ndarray:
+        """Return the ranges of all packets and fragments: (m,) of `RANGE`.
+
+        Parameters
+        ----------
+        fate : (n,) int
+            Of the packets.
+        """
+        own = _ranges(self.stream, self.start, self.stop, self.apid, fate)
+        for name in ("visit_key", "exposure", "resultant"):
+            own[name] = self.header[name]
+        own["first_count"] = own["last_count"] = self.header["sequence"] & 0x3FFF
+        return np.concatenate([condense(own), self.others])
 
 
-def index_packets(
-    streams: Iterable[bytes | mmap], find: Callable[[memoryview], Scan] = find_packets
-) -> PacketIndex:
+def release(stream: Stream) -> None:
+    """Give back the memory that pages of a mapped file take; they are read again when needed."""
+    if isinstance(stream, mmap.mmap):
+        stream.madvise(mmap.MADV_DONTNEED)
+
+
+def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) -> PacketIndex:
     """Find the packets of all streams and read their headers.
+
+    Memory grows with the packets of the exposures asked for, not with the streams.
 
     Parameters
     ----------
-    streams : iterable of bytes-like
+    streams : iterable of bytes or mmap
         In the order in which the ground received them; they stay referenced, not copied.
-    find : function
-        How packets are found in a stream.
+    only : ExposureKey, optional
+        Leave out the packets of other exposures; absent: take all.
 
     Examples
     --------
-    >>> index_packets([b"noise"]).fragments
-    {'no header': 1}
+    >>> index_packets([b"noise"]).received
+    (1,)
     """
-    views = tuple(memoryview(stream).cast("B") for stream in streams)
-    scans = [find(view) for view in views]
-    tables = [_read_headers(view, scan) for view, scan in zip(views, scans, strict=True)]
-    empty = (np.zeros(0, int), np.zeros(0, HEADER), np.zeros(0, bool))
-    apid, header, readable = (np.concatenate(column) for column in zip(empty, *tables, strict=True))
-    no_packets = np.zeros(0, np.int64)
+    streams = tuple(streams)
+    return join(streams, index_parts(streams, only))
+
+
+def index_parts(
+    streams: tuple[Stream, ...], only: ExposureKey | None = None
+) -> Iterator[PacketIndex]:
+    """Index streams some ten thousand packets at a time; see `index_packets`."""
+    for number, stream in enumerate(streams):
+        octets = np.frombuffer(stream, np.uint8)
+        for scan in find_packets(octets):
+            yield _of_part(streams, number, octets, scan, only)
+            release(stream)
+
+
+def join(streams: tuple[Stream, ...], parts: Iterable[PacketIndex]) -> PacketIndex:
+    """Put together the parts of an index."""
+    nothing = _of_part(streams, 0, np.zeros(0, np.uint8), _NOTHING, None)
+    parts = [nothing, *parts]
+    numbers = range(len(streams))
     return PacketIndex(
-        streams=views,
-        stream=np.repeat(np.arange(len(scans)), [len(scan.start) for scan in scans]),
-        start=np.concatenate([no_packets, *(scan.start for scan in scans)]),
-        stop=np.concatenate([no_packets, *(scan.stop for scan in scans)]),
-        apid=apid,
-        header=header,
-        readable=readable,
-        fragments=dict(Counter(part.reason for scan in scans for part in scan.fragments)),
+        streams,
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS},
+        others=condense(np.concatenate([part.others for part in parts])),
+        received=tuple(sum(part.received[i] for part in parts) for i in numbers),
+        left_out=tuple(sum(part.left_out[i] for part in parts) for i in numbers),
     )
 
 
-def _read_headers(view: memoryview, scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the application identifiers, headers and readability of the packets of a stream."""
-    octets = np.frombuffer(view, np.uint8)
-    apid = (octets[scan.start].astype(int) & 7) << 8 | octets[scan.start + 1]
-    long_enough = scan.stop - scan.start >= HEADER.itemsize + CRC_OCTETS
-    header = np.zeros(len(apid), HEADER)
-    where = scan.start[long_enough, None] + np.arange(HEADER.itemsize)
-    header[long_enough] = octets[where].view(HEADER)[:, 0]
-    readable = long_enough & _is_ours(header, apid)
-    header[~readable] = np.zeros((), HEADER)
-    return apid, header, readable
+_COLUMNS = ("stream", "start", "stop", "apid", "header")
+_NOTHING = Scan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
+
+
+def _of_part(
+    streams: tuple[Stream, ...],
+    stream: int,
+    octets: np.ndarray,
+    scan: Scan,
+    only: ExposureKey | None,
+) -> PacketIndex:
+    """Index some pieces of one stream."""
+    start, stop = scan.start[scan.is_packet], scan.stop[scan.is_packet]
+    header = np.zeros(len(start), HEADER)
+    _read_headers(octets, start, stop, header.view(np.uint8).reshape(-1, HEADER.itemsize))
+    apid = header["identification"].astype(np.int32) & 0x7FF
+    is_ours = _is_ours(header, apid) & (stop - start >= OVERHEAD)
+    kept = is_ours if only is None else is_ours & _belong_to(header, only)
+    gone = is_ours & ~kept
+
+    fate = np.where(apid == IDLE, Fate.IDLE, Fate.FORMAT)
+    fate[~np.isin(apid, KNOWN_APIDS)] = Fate.UNKNOWN
+    odd = _ranges(stream, start, stop, apid, fate)[~is_ours]
+    odd["resultant"] = NONE
+    odd["first_count"] = odd["last_count"] = header["sequence"][~is_ours] & 0x3FFF
+    lost = ~scan.is_packet
+    fragments = _ranges(
+        stream, scan.start[lost], scan.stop[lost], NONE, Fate.FRAGMENT + scan.kind[lost]
+    )
+    fragments["resultant"] = NONE
+    others = [0] * len(streams), [0] * len(streams)
+    if streams:
+        others[0][stream] = len(scan.start) - int(np.count_nonzero(gone))
+        others[1][stream] = int((stop - start)[gone].sum())
+    return PacketIndex(
+        streams,
+        np.full(int(np.count_nonzero(kept)), stream, np.int32),
+        start[kept],
+        stop[kept],
+        apid[kept],
+        header[kept],
+        condense(np.concatenate([odd, fragments])),
+        received=tuple(others[0]),
+        left_out=tuple(others[1]),
+    )
+
+
+def _ranges(
+    stream: int | np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    apid: int | np.ndarray,
+    fate: np.ndarray,
+) -> np.ndarray:
+    """Make a range of each packet or fragment."""
+    ranges = np.zeros(len(start), RANGE)
+    ranges["stream"], ranges["apid"], ranges["fate"] = stream, apid, fate
+    ranges["start"], ranges["stop"] = start, stop
+    ranges["packets"], ranges["octets"] = 1, stop - start
+    return ranges
+
+
+@kernel
+def _read_headers(
+    octets: np.ndarray, start: np.ndarray, stop: np.ndarray, headers: np.ndarray
+) -> None:
+    """Copy what packets begin with, the primary header at least, to rows of `headers`."""
+    for i in range(len(start)):
+        n = min(headers.shape[1], stop[i] - start[i])
+        headers[i, :n] = octets[start[i] : start[i] + n]
+
+
+def _belong_to(header: np.ndarray, key: ExposureKey) -> np.ndarray:
+    same_visit = header["visit_key"] == np.uint64(pack_visit(key))
+    return same_visit & (header["exposure"] == key.exposure)
 
 
 def _is_ours(header: np.ndarray, apid: np.ndarray) -> np.ndarray:
     """Tell which headers keep the rules of our format, whatever they announce: (n,) bool."""
     of_pixels = (apid > SCIENCE) & (apid < ATTITUDE)
     return (
-        np.isin(apid, _KNOWN_APIDS)
+        np.isin(apid, KNOWN_APIDS)
         & (apid != IDLE)
         & (header["identification"] == identification(0) | apid)
         & (header["time_preamble"] == TIME_PREAMBLE)

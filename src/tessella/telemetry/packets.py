@@ -2,69 +2,48 @@
 
 The primary header is that of CCSDS 133.0-B, the time code that of CCSDS 301.0-B. The layout
 of the payload header is this project's own: Roman's is not public (see ``docs/level0.md``).
+All of it is declared in ``packets.xml``.
 """
 
-import binascii
 import struct
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from tessella.compiled import kernel
 from tessella.models import ExposureKey
+from tessella.telemetry.checksum import CRC_OCTETS, crc_of
+from tessella.telemetry.declaration import read_declaration
+
+DECLARED = read_declaration()
 
 #: First application identifiers; those of pixels are counted up by the detector's number.
-SCIENCE = 0x100
-AMP33 = 0x120
-ATTITUDE = 0x160
-HOUSEKEEPING = 0x170
-IDLE = 0x7FF
+SCIENCE, AMP33, GUIDE = (
+    DECLARED[kind].apids().start - 1 for kind in ("science", "amp33", "guide_window")
+)
+ATTITUDE = DECLARED["attitude"].apids().start
+HOUSEKEEPING = DECLARED["exposure_record"].apids().start
+IDLE = DECLARED["idle"].apids().start
+#: Kinds of packets that are ours.
+KNOWN_APIDS = sorted({apid for kind in DECLARED.values() if kind.is_final for apid in kind.apids()})
 
 #: The most octets a packet may have: a 16-bit checksum finds all two-bit errors below 4,094.
 MAX_OCTETS = 4000
-PRIMARY_OCTETS = 6
-CRC_OCTETS = 2
+PRIMARY_OCTETS = DECLARED["CCSDSPacket"].dtype.itemsize
 #: Preamble of the time code: an epoch of our own, 4 octets of seconds and 3 of their fraction.
 TIME_PREAMBLE = 0x2F
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Stands in place of a resultant's index.
 REFERENCE_READ = 0xFFFF
 COUNTS = 1 << 14
 N_DETECTORS = 18
 
 #: Every octet of a packet before its payload, in order.
-HEADER = np.dtype(
-    [
-        ("identification", ">u2"),
-        ("sequence", ">u2"),
-        ("length", ">u2"),
-        ("time_preamble", "u1"),
-        ("seconds", ">u4"),
-        ("fraction", "u1", (3,)),
-        ("format_version", "u1"),
-        ("visit", ">u8"),
-        ("exposure", ">u2"),
-        ("sca", "u1"),
-        ("resultant", ">u2"),
-        ("first_row", ">u2"),
-        ("rows", ">u2"),
-        ("first_column", ">u2"),
-        ("columns", ">u2"),
-        ("codec", "u1"),
-        ("encoding_offset", ">u2"),
-        ("uncompressed_octets", ">u4"),
-    ]
-)
+HEADER = np.dtype(DECLARED["CCSDSPacket"].dtype.descr + DECLARED["payload_header"].dtype.descr)
+OVERHEAD = HEADER.itemsize + CRC_OCTETS
 
 #: Bits of each part of the visit key, most significant first; they fill 64 bits.
-_VISIT_BITS = (
-    ("program", 17),
-    ("execution_plan", 7),
-    ("pass_number", 10),
-    ("segment", 10),
-    ("observation", 10),
-    ("visit", 10),
-)
+_VISIT_BITS = tuple((part.name, part.bits) for part in DECLARED["visit_key"].fields)
 _PRIMARY = struct.Struct(">HHH")
 _SECONDARY_HEADER = 0x0800
 
@@ -129,45 +108,86 @@ def unpack_primary(data: bytes | memoryview, position: int = 0) -> Primary:
     )
 
 
-def crc(data: bytes | memoryview) -> int:
-    """Compute the CRC-16/CCITT-FALSE of `data`; it is 0 for data that end in their own.
+class Packets(NamedTuple):
+    """Packets one after the other, as they are sent."""
 
-    Examples
-    --------
-    >>> hex(crc(b"123456789"))
-    '0x29b1'
-    """
-    return binascii.crc_hqx(data, 0xFFFF)
+    #: (n_octets,) uint8
+    octets: np.ndarray
+    #: (n,) int64: first octet of each packet, and the octet after its last.
+    start: np.ndarray
+    stop: np.ndarray
+
+    def split(self) -> list[bytes]:
+        """Return each packet as octets of its own."""
+        whole = self.octets.tobytes()
+        return [whole[a:b] for a, b in zip(self.start.tolist(), self.stop.tolist(), strict=True)]
 
 
-def seal(headers: np.ndarray, payloads: Sequence[bytes]) -> list[bytes]:
+def seal(headers: np.ndarray, payload: np.ndarray, octets: np.ndarray) -> Packets:
     """Join headers and payloads to packets: set their lengths, append their checksums.
 
     Parameters
     ----------
     headers : (n,) array of `HEADER`
         Complete but for ``length``.
-    payloads : sequence of n bytes
+    payload : (n_octets,) uint8
+        The payloads, one after the other.
+    octets : (n,) int
+        Length of each of them.
 
     Raises
     ------
     ValueError
-        If a packet would have more than `MAX_OCTETS`.
+        If a packet would have more than `MAX_OCTETS`, or the payloads are not as long as said.
 
     Examples
     --------
-    >>> len(seal(np.zeros(1, HEADER), [b"abc"])[0])
+    >>> seal(np.zeros(1, HEADER), np.zeros(3, np.uint8), np.array([3])).stop.tolist()
+    [48]
+    """
+    lengths = np.asarray(octets, dtype=np.int64) + OVERHEAD
+    if lengths.max(initial=0) > MAX_OCTETS:
+        raise ValueError(f"a packet would have {lengths.max()} octets; {MAX_OCTETS} are allowed")
+    if int(lengths.sum()) - OVERHEAD * len(headers) != len(payload):
+        raise ValueError(f"{len(payload)} octets of payload; {octets.sum()} were announced")
+    headers = headers.copy()
+    headers["length"] = lengths - PRIMARY_OCTETS - 1
+    stop = lengths.cumsum()
+    sealed = np.empty(int(lengths.sum()), np.uint8)
+    raw = headers.view(np.uint8).reshape(len(headers), HEADER.itemsize)
+    _seal(raw, payload, stop - lengths, stop, sealed)
+    return Packets(sealed, stop - lengths, stop)
+
+
+@kernel
+def _seal(
+    headers: np.ndarray,
+    payload: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    sealed: np.ndarray,
+) -> None:
+    """Write header, payload and checksum of packet i to the octets [start_i, stop_i)."""
+    taken = 0
+    for i in range(len(start)):
+        body, end = start[i] + headers.shape[1], stop[i] - 2
+        sealed[start[i] : body] = headers[i]
+        sealed[body:end] = payload[taken : taken + end - body]
+        taken += end - body
+        crc = crc_of(sealed, start[i], end)
+        sealed[end], sealed[end + 1] = crc >> 8, crc & 0xFF
+
+
+def packet(header: np.ndarray, payload: bytes) -> bytes:
+    """Make one packet of a (1,) array of `HEADER` and a payload; errors as in `seal`.
+
+    Examples
+    --------
+    >>> len(packet(np.zeros(1, HEADER), b"abc"))
     48
     """
-    overhead = HEADER.itemsize + CRC_OCTETS
-    octets = np.array([len(payload) for payload in payloads], dtype=int) + overhead
-    if octets.max(initial=0) > MAX_OCTETS:
-        raise ValueError(f"a packet would have {octets.max()} octets; {MAX_OCTETS} are allowed")
-    headers = headers.copy()
-    headers["length"] = octets - PRIMARY_OCTETS - 1
-    rows = headers.view(f"V{HEADER.itemsize}").tolist()
-    bodies = (row + payload for row, payload in zip(rows, payloads, strict=True))
-    return [body + crc(body).to_bytes(CRC_OCTETS, "big") for body in bodies]
+    body = np.frombuffer(payload, np.uint8)
+    return seal(header, body, np.array([len(payload)])).octets.tobytes()
 
 
 def identification(apid: int) -> int:

@@ -7,23 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessella.models import ExposureHeader, ExposureKey, Readout, Window
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
+from tessella.telemetry.clock import seconds_since_epoch
+from tessella.telemetry.packets import DECLARED
 
-EXPOSURE_RECORD = np.dtype(
-    [
-        ("optical_element", "S16"),
-        ("exposure_type", "S16"),
-        ("start_time", "S32"),
-        ("ma_table_number", ">u2"),
-        ("target_ra", ">f8"),
-        ("target_dec", ">f8"),
-        ("pa_aperture", ">f8"),
-    ]
-)
-DETECTOR_RECORD = np.dtype(
-    [(name, ">u2") for name in ("x", "y", "nx", "ny", "n_resultants", "encoding_offset")]
-)
-ATTITUDE_RECORD = np.dtype([(name, ">f8") for name in ("ra_v1", "dec_v1", "pa_v3")])
+
+def _record_of(kind: str) -> np.dtype:
+    """Return the fields of a declared record, without the checksum that ends a packet."""
+    return np.dtype(DECLARED[kind].dtype.descr[:-1])
+
+
+EXPOSURE_RECORD = _record_of("exposure_record")
+DETECTOR_RECORD = _record_of("detector_record")
+ATTITUDE_RECORD = _record_of("attitude")
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,8 @@ class DetectorSetup:
     n_resultants: int
     #: Added on board to keep differences positive [DN].
     encoding_offset: int
+    #: Its pixels are zeros; None where there is none.
+    guide: GuideWindow | None = None
 
 
 def pack_exposure(header: ExposureHeader) -> bytes:
@@ -57,13 +55,20 @@ def pack_exposure(header: ExposureHeader) -> bytes:
 
 def pack_detector(readout: Readout) -> bytes:
     """Write the record of a detector."""
-    window = readout.window
-    numbers = (
-        *(window.x, window.y, window.nx, window.ny),
-        _unsigned("n_resultants", len(readout.data)),
-        _unsigned("encoding_offset", readout.encoding_offset),
-    )
-    return np.array(numbers, ">u2").tobytes()
+    window, guide = readout.window, readout.guide
+    numbers = {
+        **{name: getattr(window, name) for name in ("x", "y", "nx", "ny")},
+        "n_resultants": len(readout.data),
+        "data_encoding_offset": readout.encoding_offset,
+    }
+    if guide is not None:
+        n_cycles, ny, nx = guide.pixels.shape
+        numbers |= {"guide_x": guide.x, "guide_y": guide.y, "guide_nx": nx, "guide_ny": ny}
+        numbers["guide_cycles"] = n_cycles
+    record = np.zeros((), DETECTOR_RECORD)
+    for name, value in numbers.items():
+        record[name] = _unsigned(name, value)
+    return record.tobytes()
 
 
 def pack_attitude(header: ExposureHeader) -> bytes:
@@ -79,13 +84,14 @@ def unpack_exposure(
     Raises
     ------
     ValueError
-        If the payload is no such record.
+        If the payload is no such record, or its start is no time.
     """
     record = _record(payload, EXPOSURE_RECORD)
     values = {name: record[name].item() for name in EXPOSURE_RECORD.names or ()}
     for name, value in values.items():
         if isinstance(value, bytes):
             values[name] = value.decode("ascii")
+    seconds_since_epoch(values["start_time"])
     ra_v1, dec_v1, pa_v3 = attitude
     return ExposureHeader(key=key, ra_v1=ra_v1, dec_v1=dec_v1, pa_v3=pa_v3, **values)
 
@@ -100,11 +106,18 @@ def unpack_detector(payload: bytes | memoryview) -> DetectorSetup:
 
     Examples
     --------
-    >>> unpack_detector(np.array((0, 0, 128, 256, 5, 4000), ">u2").tobytes()).window.ny
+    >>> numbers = (0, 0, 128, 256, 5, 4000, 0, 0, 0, 0, 0)
+    >>> unpack_detector(np.array(numbers, ">u2").tobytes()).window.ny
     256
     """
-    x, y, nx, ny, n_resultants, encoding_offset = _record(payload, DETECTOR_RECORD).item()
-    return DetectorSetup(Window(x, y, nx, ny), n_resultants, encoding_offset)
+    said = _record(payload, DETECTOR_RECORD)
+    x, y, nx, ny, n_resultants, encoding_offset, *guided = said.item()
+    guide_x, guide_y, guide_nx, guide_ny, n_cycles = guided
+    guide = None
+    if n_cycles:
+        unread = np.broadcast_to(np.uint16(0), (n_cycles, guide_ny, guide_nx))
+        guide = GuideWindow(guide_x, guide_y, unread)
+    return DetectorSetup(Window(x, y, nx, ny), n_resultants, encoding_offset, guide)
 
 
 def unpack_attitude(payload: bytes | memoryview) -> tuple[float, float, float]:

@@ -6,149 +6,147 @@ and a wrong candidate costs one checksum of at most `MAX_OCTETS`, so that the ti
 proportional to the length of the stream whatever is in it.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from tessella.telemetry.packets import (
-    CRC_OCTETS,
-    IDLE,
-    MAX_OCTETS,
-    PRIMARY_OCTETS,
-    TIME_PREAMBLE,
-    crc,
-    identification,
-    unpack_primary,
-)
+from tessella.compiled import kernel
+from tessella.telemetry.checksum import CRC_OCTETS, crc_of
+from tessella.telemetry.packets import IDLE, MAX_OCTETS, PRIMARY_OCTETS, TIME_PREAMBLE
 
-# Telemetry with a secondary header that begins with our time code, or an idle packet.
-_COULD_START = re.compile(
-    rb"[\x08-\x0f].{5}"
-    + re.escape(bytes([TIME_PREAMBLE]))
-    + b"|"
-    + re.escape(IDLE.to_bytes(2, "big")),
-    re.DOTALL,
-)
-
-
-class Fragment(NamedTuple):
-    """Octets that belong to no packet."""
-
-    start: int
-    stop: int
-    reason: str
+_PACKET, _NO_HEADER, _WRONG_CHECKSUM, _WRONG_LENGTH, _TRUNCATED = range(5)
+#: What octets that belong to no packet are called.
+REASONS = {
+    _NO_HEADER: "no header",
+    _WRONG_CHECKSUM: "wrong checksum",
+    _WRONG_LENGTH: "wrong length",
+    _TRUNCATED: "truncated",
+}
+# Pieces that are found before they are handed on.
+_PART = 1 << 13
+_IDLE_HIGH, _IDLE_LOW = IDLE >> 8, IDLE & 0xFF
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a stream is made of: packets and fragments that together cover every octet of it."""
+    """Consecutive pieces of a stream: packets and fragments that together cover every octet."""
 
-    #: (n,) int64: first octet of each packet, and the octet after its last.
+    #: (n,) int64: first octet of each piece, and the octet after its last.
     start: np.ndarray
     stop: np.ndarray
-    fragments: tuple[Fragment, ...]
+    #: (n,) uint8: 0 for packets, else a key of `REASONS`.
+    kind: np.ndarray
+
+    @property
+    def is_packet(self) -> np.ndarray:
+        """(n,) bool: pieces that are sound packets."""
+        return self.kind == _PACKET
+
+    def fragments(self) -> list[tuple[int, int, str]]:
+        """List the other pieces: start, stop and reason."""
+        rows = zip(self.start.tolist(), self.stop.tolist(), self.kind.tolist(), strict=True)
+        return [(start, stop, REASONS[kind]) for start, stop, kind in rows if kind != _PACKET]
 
 
-def find_packets(data: bytes | memoryview) -> Scan:
+def find_packets(data: bytes | np.ndarray, at_a_time: int = _PART) -> Iterator[Scan]:
     """Find every packet of `data` whose checksum is right, and say why the rest was rejected.
-
-    Examples
-    --------
-    >>> from tessella.telemetry.packets import HEADER, SCIENCE, seal
-    >>> header = np.zeros(1, HEADER)
-    >>> header["identification"] = identification(SCIENCE + 1)
-    >>> header["time_preamble"] = TIME_PREAMBLE
-    >>> found = find_packets(b"noise" + seal(header, [b""])[0])
-    >>> found.start.tolist(), found.stop.tolist(), found.fragments
-    ([5], [50], (Fragment(start=0, stop=5, reason='no header'),))
-    """
-    stream = memoryview(data)
-    spans: list[tuple[int, int]] = []
-    fragments: list[Fragment] = []
-    position = 0
-    while position < len(stream):
-        stop = _packet_end(stream, position)
-        if stop:
-            spans.append((position, stop))
-        else:
-            fragments.append(_skip(stream, position))
-            stop = fragments[-1].stop
-        position = stop
-    return Scan(*_columns(spans), tuple(fragments))
-
-
-def search_packets(data: bytes | memoryview, apids: Iterable[int]) -> Scan:
-    """Find the packets of some kinds only, without checking the others; fragments stay unknown.
 
     Parameters
     ----------
-    data : bytes or memoryview
-    apids : iterable of int
-        Kinds of packets that have a secondary header.
+    data : bytes or (n,) uint8
+    at_a_time : int
+        Pieces that are found before they are handed on, so that memory does not grow with `data`.
+
+    Examples
+    --------
+    >>> from tessella.telemetry.packets import HEADER, SCIENCE, identification, packet
+    >>> header = np.zeros(1, HEADER)
+    >>> header["identification"] = identification(SCIENCE + 1)
+    >>> header["time_preamble"] = TIME_PREAMBLE
+    >>> (found,) = find_packets(b"noise" + packet(header, b""))
+    >>> found.start.tolist(), found.stop.tolist(), found.fragments()
+    ([0, 5], [5, 50], [(0, 5, 'no header')])
     """
-    words = b"|".join(re.escape(identification(apid).to_bytes(2, "big")) for apid in apids)
-    could_start = re.compile(
-        b"(?:" + words + b").{4}" + re.escape(bytes([TIME_PREAMBLE])), re.DOTALL
-    )
-    stream = memoryview(data)
-    spans: list[tuple[int, int]] = []
-    match = could_start.search(stream)
-    while match:
-        stop = _packet_end(stream, match.start())
-        if stop:
-            spans.append((match.start(), stop))
-        match = could_start.search(stream, stop or match.start() + 1)
-    return Scan(*_columns(spans), ())
+    octets = np.frombuffer(data, np.uint8)
+    position = 0
+    while position < len(octets):
+        start, stop = np.empty(at_a_time, np.int64), np.empty(at_a_time, np.int64)
+        kind = np.empty(at_a_time, np.uint8)
+        n = _scan(octets, position, start, stop, kind)
+        position = int(stop[n - 1])
+        yield Scan(start[:n].copy(), stop[:n].copy(), kind[:n].copy())
 
 
-def _columns(spans: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    table = np.array(spans, dtype=np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+@kernel
+def _scan(
+    data: np.ndarray, position: int, start: np.ndarray, stop: np.ndarray, kind: np.ndarray
+) -> int:
+    """Fill the arrays with the pieces from `position` on; return how many there are."""
+    n, size = 0, len(data)
+    while position < size and n < len(start):
+        end, found = _packet_end(data, position), _PACKET
+        if end == 0:
+            end, found = _skip(data, position)
+        start[n], stop[n], kind[n] = position, end, found
+        position = end
+        n += 1
+    return n
 
 
-def _claimed_end(stream: memoryview, position: int) -> int:
+@kernel
+def _claimed_end(data: np.ndarray, position: int) -> int:
     """Return where the header at `position` says that its packet ends; 0 where it is no header."""
-    if len(stream) - position < PRIMARY_OCTETS:
+    if len(data) - position < PRIMARY_OCTETS or data[position] >> 4:
         return 0
-    header = unpack_primary(stream, position)
-    if header.version or header.is_command or header.octets <= PRIMARY_OCTETS + CRC_OCTETS:
+    octets = (np.int64(data[position + 4]) << 8 | data[position + 5]) + PRIMARY_OCTETS + 1
+    if octets <= PRIMARY_OCTETS + CRC_OCTETS or octets > MAX_OCTETS:
         return 0
-    return position + header.octets if header.octets <= MAX_OCTETS else 0
+    return position + octets
 
 
-def _packet_end(stream: memoryview, position: int) -> int:
+@kernel
+def _packet_end(data: np.ndarray, position: int) -> int:
     """Return where the packet that starts at `position` ends; 0 where no sound one starts."""
-    stop = _claimed_end(stream, position)
-    sound = 0 < stop <= len(stream) and crc(stream[position:stop]) == 0
-    return stop if sound else 0
-
-
-def _next_packet(stream: memoryview, start: int, stop: int) -> int:
-    """Return where the first sound packet starts in [start, stop); `stop` where none does."""
-    match = _COULD_START.search(stream, start)
-    while match and match.start() < stop:
-        if _packet_end(stream, match.start()):
-            return match.start()
-        match = _COULD_START.search(stream, match.start() + 1)
+    stop = _claimed_end(data, position)
+    if stop == 0 or stop > len(data) or crc_of(data, position, stop) != 0:
+        return 0
     return stop
 
 
-def _skip(stream: memoryview, position: int) -> Fragment:
-    """Return the fragment that starts at `position`, where no sound packet does.
+@kernel
+def _could_start(data: np.ndarray, i: int) -> bool:
+    """Tell whether telemetry with our time code, or an idle packet, may start at `i`."""
+    if i + 6 < len(data) and data[i] >> 3 == 1 and data[i + 6] == TIME_PREAMBLE:
+        return True
+    return i + 1 < len(data) and data[i] == _IDLE_HIGH and data[i + 1] == _IDLE_LOW
+
+
+@kernel
+def _next_packet(data: np.ndarray, start: int, stop: int) -> int:
+    """Return where the first sound packet starts in [start, stop); `stop` where none does."""
+    for i in range(start, stop):
+        if _could_start(data, i) and _packet_end(data, i):
+            return i
+    return stop
+
+
+@kernel
+def _skip(data: np.ndarray, position: int) -> tuple[int, int]:
+    """Return the end and reason of the fragment at `position`, where no sound packet starts.
 
     The length of a damaged packet is believed only if no sound packet starts inside it and
     another header, or the end of the stream, follows it.
     """
-    size = len(stream)
-    claimed = _claimed_end(stream, position)
-    inside = _next_packet(stream, position + 1, min(claimed, size)) if claimed else position + 1
-    if claimed and inside < min(claimed, size):
-        return Fragment(position, inside, "wrong length")
-    if claimed > size:
-        return Fragment(position, size, "truncated")
-    if claimed == size or (claimed and _COULD_START.match(stream, claimed)):
-        return Fragment(position, claimed, "wrong checksum")
-    return Fragment(position, _next_packet(stream, inside, size), "no header")
+    size = len(data)
+    claimed = _claimed_end(data, position)
+    inside = position + 1
+    if claimed:
+        inside = _next_packet(data, position + 1, min(claimed, size))
+        if inside < min(claimed, size):
+            return inside, _WRONG_LENGTH
+        if claimed > size:
+            return size, _TRUNCATED
+        if claimed == size or _could_start(data, claimed):
+            return claimed, _WRONG_CHECKSUM
+    return _next_packet(data, inside, size), _NO_HEADER

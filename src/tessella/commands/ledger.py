@@ -1,0 +1,46 @@
+"""Show what became of the packets and rows of an exposure, and where its packets are."""
+
+import argparse
+import re
+from pathlib import Path
+
+from tessella.commands.packets import show
+from tessella.errors import DataError
+
+EXAMPLE = (
+    "tessella ledger results/demo/level1/r0000101001001001001_0001_wfi01_f158_uncal.asdf; "
+    "tessella ledger results/demo/r0000101001001001001_0001 --detector WFI01"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument(
+        "exposure",
+        metavar="EXPOSURE",
+        help="a ledger, a Level 1 file of a run (shows the packets it came from), or "
+        "results/<run>/<exposure>",
+    )
+    parser.add_argument("--detector", metavar="WFI01", help="show the packets of this detector")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show a ledger; it is an error if it does not balance."""
+    from tessella.io.ledgers import find_ledger, read_ledger
+    from tessella.run.ledger_text import list_ledger
+
+    detector = args.detector or _detector_of(args.exposure)
+    ledger = read_ledger(find_ledger(args.exposure))
+    ledger.check()
+    known = sorted({row.apid % 32 for row in ledger.rows})
+    if detector is not None and detector.upper() not in {f"WFI{number:02d}" for number in known}:
+        names = ", ".join(f"WFI{number:02d}" for number in known)
+        raise DataError(f"{args.exposure}: the ledger has no detector {detector}; it has {names}")
+    show(list_ledger(ledger, None if detector is None else detector.upper()))
+    return 0
+
+
+def _detector_of(exposure: str) -> str | None:
+    """Return the detector that a file of an exposure is of, by its name."""
+    found = re.search(r"_(wfi\d{2})_", Path(exposure).name)
+    return found and found.group(1)

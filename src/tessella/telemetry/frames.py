@@ -1,0 +1,229 @@
+"""Transfer frames as ground stations deliver them: from channel access units to packets.
+
+A unit (CADU, CCSDS 131.0-B) is a sync marker, a transfer frame and its Reed-Solomon check symbols,
+all but the marker randomised. Frames are those of AOS (732.0-B): of each virtual channel they are
+counted, and its packets run through their zones, from one into the next.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from tessella.telemetry.checksum import CRC_OCTETS, crc
+from tessella.telemetry.packets import PRIMARY_OCTETS
+from tessella.telemetry.reed_solomon import CHECK_SYMBOLS, correct
+
+SYNC_MARKER = bytes.fromhex("1acffc1d")
+#: Virtual channel of frames that hold nothing.
+IDLE_CHANNEL = 63
+_HEADER_OCTETS = 6
+_POINTER_OCTETS = 2
+_NO_PACKET_STARTS, _ONLY_IDLE = 0x7FF, 0x7FE
+_VERSION = 1
+_COUNTS = 1 << 24
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """What is agreed for a link and not told by its frames."""
+
+    #: Octets of a frame, without sync marker and check symbols.
+    octets: int = 1115
+    #: Codewords of Reed-Solomon a frame; 0 where there are none.
+    interleaving: int = 5
+    is_randomised: bool = True
+    #: Octets between the header and the packets: its error control, and the insert zone.
+    header_check_octets: int = 0
+    insert_octets: int = 0
+    #: Octets after the packets: control field, and whether a checksum ends the frame.
+    control_octets: int = 0
+    has_checksum: bool = False
+
+    @property
+    def coded_octets(self) -> int:
+        """Octets of a frame and its check symbols."""
+        return self.octets + CHECK_SYMBOLS * self.interleaving
+
+    @property
+    def zone(self) -> slice:
+        """Where the packets of a frame stand."""
+        start = _HEADER_OCTETS + self.header_check_octets + self.insert_octets + _POINTER_OCTETS
+        return slice(start, self.octets - self.control_octets - CRC_OCTETS * self.has_checksum)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a virtual channel delivered."""
+
+    #: Whole packets, one after the other.
+    packets: bytes
+    n_frames: int
+    #: By the count of frames, if it has not gone round more than once in a gap.
+    n_lost: int
+    #: Frames that came twice.
+    n_repeated: int
+    #: Packets of which a part was in a lost frame.
+    n_incomplete: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """What was found in a stream of units: every octet is in a frame, a marker or stray."""
+
+    #: By number, without the idle one.
+    channels: dict[int, Channel]
+    n_frames: int
+    n_idle: int
+    #: Number of frames by the reason why they were not used.
+    rejected: dict[str, int]
+    #: Octets between units.
+    n_stray: int
+    #: Symbols that Reed-Solomon put right.
+    n_corrected: int
+
+
+def randomiser(n_octets: int) -> np.ndarray:
+    """Return the sequence that frames are added to, bit by bit: (n_octets,) uint8.
+
+    Its polynomial is x^8 + x^7 + x^5 + x^3 + 1, it starts with ones, and repeats after 255 bits.
+
+    Examples
+    --------
+    >>> randomiser(4).tobytes().hex()
+    'ff480ec0'
+    """
+    register, bits = [1] * 8, []
+    for _ in range(255):
+        bits.append(register[0])
+        register = [*register[1:], register[0] ^ register[3] ^ register[5] ^ register[7]]
+    return np.packbits(np.resize(np.array(bits, np.uint8), 8 * n_octets))
+
+
+def read_link(data: bytes, form: FrameFormat, is_corrected: bool = False) -> Link:
+    """Take the packets of every virtual channel out of a stream of units.
+
+    Parameters
+    ----------
+    data : bytes
+    form : FrameFormat
+    is_corrected : bool
+        Correct errors by Reed-Solomon; frames with too many are rejected. Otherwise check symbols
+        are cut off unused.
+
+    Raises
+    ------
+    ValueError
+        If correction is asked for and `reedsolo` is not installed.
+
+    Examples
+    --------
+    >>> link = read_link(b"noise", FrameFormat())
+    >>> link.n_frames, link.n_stray
+    (0, 5)
+    """
+    found = _find_units(data, form)
+    places = np.array(found, dtype=int)[:, None] + len(SYNC_MARKER) + np.arange(form.coded_octets)
+    frames = np.frombuffer(data, np.uint8)[places.reshape(len(found), form.coded_octets)]
+    if form.is_randomised:
+        frames = frames ^ randomiser(form.coded_octets)
+    rejected: Counter[str] = Counter()
+    n_corrected = 0
+    if is_corrected and form.interleaving:
+        frames, symbols = correct(frames, form.interleaving)
+        frames = frames[symbols >= 0]
+        n_corrected = int(symbols[symbols >= 0].sum())
+        rejected["too many errors"] = int(np.count_nonzero(symbols < 0))
+    by_channel: dict[int, list[tuple[int, bytes]]] = {}
+    n_idle = 0
+    for frame in frames[:, : form.octets]:
+        octets = frame.tobytes()
+        reason = _fault(octets, form)
+        if reason:
+            rejected[reason] += 1
+            continue
+        channel, count = octets[1] & 0x3F, int.from_bytes(octets[2:5], "big")
+        if channel == IDLE_CHANNEL:
+            n_idle += 1
+        else:
+            by_channel.setdefault(channel, []).append((count, octets))
+    unit = len(SYNC_MARKER) + form.coded_octets
+    return Link(
+        {channel: _read_channel(by_channel[channel], form) for channel in sorted(by_channel)},
+        len(found),
+        n_idle,
+        {reason: n for reason, n in rejected.items() if n},
+        len(data) - unit * len(found),
+        n_corrected,
+    )
+
+
+def _find_units(data: bytes, form: FrameFormat) -> list[int]:
+    """Return where whole units start: at a marker, in step with the one before or searched for."""
+    unit = len(SYNC_MARKER) + form.coded_octets
+    found = []
+    position = data.find(SYNC_MARKER)
+    while 0 <= position <= len(data) - unit:
+        found.append(position)
+        position = data.find(SYNC_MARKER, position + unit)
+    return found
+
+
+def _fault(frame: bytes, form: FrameFormat) -> str:
+    """Say why a frame cannot be used; nothing where it can."""
+    if frame[0] >> 6 != _VERSION:
+        return f"version {frame[0] >> 6} of transfer frames, expected {_VERSION} (AOS)"
+    if form.has_checksum and crc(frame):
+        return "wrong checksum"
+    pointer = _pointer(frame, form)
+    zone = form.zone
+    if pointer < _ONLY_IDLE and pointer >= zone.stop - zone.start:
+        return "first header outside of the frame"
+    return ""
+
+
+def _pointer(frame: bytes, form: FrameFormat) -> int:
+    """Return the first octet of a frame's zone at which a packet starts."""
+    start = form.zone.start
+    return int.from_bytes(frame[start - _POINTER_OCTETS : start], "big") & 0x7FF
+
+
+def _read_channel(frames: list[tuple[int, bytes]], form: FrameFormat) -> Channel:
+    """Put together the packets of one virtual channel, from its frames in order."""
+    packets: list[bytes] = []
+    # Octets of a packet that goes on in the next frame.
+    pending = b""
+    n_lost = n_repeated = n_incomplete = 0
+    last = None
+    for count, frame in frames:
+        step = 1 if last is None else (count - last) % _COUNTS
+        if step == 0:
+            n_repeated += 1
+            continue
+        last = count
+        if step > 1:
+            n_lost += step - 1
+            n_incomplete += bool(pending)
+            pending = b""
+        zone, pointer = frame[form.zone], _pointer(frame, form)
+        if pointer == _ONLY_IDLE:
+            continue
+        starts = len(zone) if pointer == _NO_PACKET_STARTS else pointer
+        pending = _take(pending + zone[:starts], packets) if pending else b""
+        if starts < len(zone):
+            n_incomplete += bool(pending)
+            pending = _take(zone[starts:], packets)
+    return Channel(b"".join(packets), len(frames), n_lost, n_repeated, n_incomplete + bool(pending))
+
+
+def _take(octets: bytes, packets: list[bytes]) -> bytes:
+    """Move the whole packets that `octets` start with to `packets`; return what is left."""
+    position = 0
+    while len(octets) - position >= PRIMARY_OCTETS:
+        length = int.from_bytes(octets[position + 4 : position + 6], "big")
+        stop = position + PRIMARY_OCTETS + 1 + length
+        if stop > len(octets):
+            break
+        packets.append(octets[position:stop])
+        position = stop
+    return octets[position:]
