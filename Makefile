@@ -6,6 +6,8 @@
 # Needs Python 3.11 to 3.13 with venv; uses uv where it is there.
 
 PYTHON ?= python3
+# Processes that share the tests out.
+JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation \
@@ -16,7 +18,7 @@ demo resume: .venv/ready
 	@$(BIN)/tessella resume --profile profiles/local
 
 test: .venv/ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 test-slurm: .venv/ready
 	@PATH="$$PATH:/usr/sbin:/sbin"; for program in slurmctld slurmd munged sbatch; do \

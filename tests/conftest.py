@@ -1,9 +1,23 @@
 """Small exposures that tests of all folders share."""
 
+from pathlib import Path
+
 import calibration_campaign
 import exposures
 import finished_run
 import pytest
+
+#: Folders whose tests share whole runs.
+OF_RUNS = {"end_to_end", "survival"}
+
+
+def pytest_collection_modifyitems(items):
+    """Have one process take all tests of a file, and of whole runs, which take the longest, first."""
+    items.sort(key=lambda item: item.path.parent.name not in OF_RUNS)
+    for item in items:
+        of_runs = item.path.parent.name in OF_RUNS
+        together = "runs" if of_runs else str(item.path.relative_to(Path(__file__).parents[1]))
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")
