@@ -12,7 +12,7 @@ OF_RUNS = {"end_to_end", "survival"}
 
 
 def pytest_collection_modifyitems(items):
-    """Have one process take all tests of a file, and of whole runs, which take the longest, first."""
+    """Have one process take all tests of a file; those of whole runs, the longest, come first."""
     items.sort(key=lambda item: item.path.parent.name not in OF_RUNS)
     for item in items:
         of_runs = item.path.parent.name in OF_RUNS
