@@ -11,6 +11,7 @@ import pytest
 OF_RUNS = {"end_to_end", "survival"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that shares them out reads the groups
 def pytest_collection_modifyitems(items):
     """Have one process take all tests of a file; those of whole runs, the longest, come first."""
     items.sort(key=lambda item: item.path.parent.name not in OF_RUNS)
