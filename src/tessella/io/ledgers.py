@@ -38,7 +38,7 @@ _EXPOSURE = re.compile(r"r\d{19}_\d{4}")
 
 
 def write_ledger(
-    path: str | Path, ledger: Ledger, files: Sequence[str], provenance: Mapping[str, Any]
+    path: str | Path, ledger: Ledger, files: Sequence[str | Path], provenance: Mapping[str, Any]
 ) -> None:
     """Write a packet ledger.
 
@@ -46,13 +46,14 @@ def write_ledger(
     ----------
     path : path
     ledger : Ledger
-    files : sequence of str
-        Names of the streams, in their order.
+    files : sequence of path
+        The streams, in their order; they are called by their plain names.
     provenance : mapping
         How the file is made.
     """
-    named = [file._replace(name=name) for file, name in zip(ledger.files, files, strict=True)]
-    rows = [_range_row(row, files) for row in ledger.ranges] + [_plane_row(r) for r in ledger.rows]
+    names = [Path(file).name for file in files]
+    named = [file._replace(name=name) for file, name in zip(ledger.files, names, strict=True)]
+    rows = [_range_row(row, names) for row in ledger.ranges] + [_plane_row(r) for r in ledger.rows]
     about = {"files": json.dumps(named), "conflicting": str(ledger.conflicting)}
     table = pa.Table.from_pylist(rows, _SCHEMA).replace_schema_metadata(about)
     with replacing(path, provenance) as part:

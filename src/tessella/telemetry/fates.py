@@ -26,10 +26,6 @@ class Fate(IntEnum):
     #: Fragments come after it, by the kinds of `scan.REASONS`.
     FRAGMENT = 8
 
-    def of_fragment(self, kind: int) -> int:
-        """Return the code of a fragment of a kind."""
-        return self + kind
-
 
 #: Why packets and fragments are rejected.
 REASONS: dict[int, str] = {

@@ -51,11 +51,6 @@ class Counts:
         """Number of packets and fragments of which it is known what became of them."""
         return self.used + self.duplicate + self.n_rejected + self.idle + self.unknown
 
-    @property
-    def completeness(self) -> float:
-        """Share of the expected rows that were filled; NaN where none were expected."""
-        return self.filled_rows / self.expected_rows if self.expected_rows else np.nan
-
     def balances(self) -> bool:
         """Tell whether everything received, and every row expected, is accounted for.
 
