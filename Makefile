@@ -18,7 +18,7 @@ demo resume: .venv/ready
 	@$(BIN)/tessella resume --profile profiles/local
 
 test: .venv/ready
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-slurm: .venv/ready
 	@PATH="$$PATH:/usr/sbin:/sbin"; for program in slurmctld slurmd munged sbatch; do \

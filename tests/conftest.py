@@ -1,6 +1,7 @@
 """Small exposures that tests of all folders share."""
 
-from pathlib import Path
+import fcntl
+import os
 
 import calibration_campaign
 import exposures
@@ -11,14 +12,24 @@ import pytest
 OF_RUNS = {"end_to_end", "survival"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that shares them out reads the groups
 def pytest_collection_modifyitems(items):
-    """Have one process take all tests of a file; those of whole runs, the longest, come first."""
+    """Have the tests that take the longest come first: several processes then end together."""
     items.sort(key=lambda item: item.path.parent.name not in OF_RUNS)
-    for item in items:
-        of_runs = item.path.parent.name in OF_RUNS
-        together = "runs" if of_runs else str(item.path.relative_to(Path(__file__).parents[1]))
-        item.add_marker(pytest.mark.xdist_group(together))
+
+
+def made_once(tmp_path_factory, name, make):
+    """Return a folder that one of the processes of this session makes, for all of them."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f"{name} is made"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -48,14 +59,10 @@ def ramp(state, maps):
 @pytest.fixture(scope="session")
 def minimal_run(tmp_path_factory):
     """Working directory of a finished run of config/minimal.yaml; its files stay as they are."""
-    folder = tmp_path_factory.mktemp("whole run")
-    finished_run.make_run(folder)
-    return folder
+    return made_once(tmp_path_factory, "whole run", finished_run.make_run)
 
 
 @pytest.fixture(scope="session")
 def campaign_run(tmp_path_factory):
     """Working directory of a finished calibration campaign; its files stay as they are."""
-    folder = tmp_path_factory.mktemp("campaign")
-    calibration_campaign.make_run(folder)
-    return folder
+    return made_once(tmp_path_factory, "campaign", calibration_campaign.make_run)
