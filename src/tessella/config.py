@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tessella.detector.state import DetectorState
 from tessella.environment import CpuLevel
@@ -224,8 +232,16 @@ class Cut(Section):
     #: Images below or above are left out, and those of which the number is not known.
     minimum: float | None
     maximum: float | None
-    #: Where they are left out.
-    groupings: tuple[Grouping, ...]
+    #: Where they are left out; all of them are made.
+    groupings: Annotated[tuple[Grouping, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "Cut":
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("both bounds are null, which cuts nothing; give one, or no such cut")
+        if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
+            raise ValueError("the minimum is above the maximum, which no image can pass")
+        return self
 
 
 class Groupings(Section):
@@ -244,6 +260,17 @@ class Groupings(Section):
         if len(set(value)) < len(value):
             raise ValueError("a grouping stands there twice")
         return value
+
+    @model_validator(mode="after")
+    def _cuts_of_what_is_made(self) -> "Groupings":
+        for cut in self.cuts:
+            for name in cut.groupings:
+                if name not in self.made:
+                    raise ValueError(
+                        f"the cut on {cut.column} is for the grouping {name}, which is not made; add "
+                        f"it to 'made', which is {', '.join(self.made)}, or take it from the cut"
+                    )
+        return self
 
 
 class SkyMatch(Section):

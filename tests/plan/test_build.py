@@ -268,6 +268,9 @@ def test_plan_is_made_anew_when_the_table_of_quality_changes(tmp_path, count):
     table.write_text(f"EXPOSURE FWHM\n{name} 140\n")
     assert name in {one.exposure for one in load_plan(cfg, ROOT).excluded}
     assert len(count) == 2
+    table.write_text("EXPOSURE FWHM\nr0000101001001001001_0009 100\n")
+    with pytest.raises(DataError, match=r"quality\.tsv: no row is of an image of this run"):
+        load_plan(cfg, ROOT)
     table.unlink()
     with pytest.raises(DataError, match=r"'groupings\.table' names"):
         load_plan(cfg, ROOT)

@@ -24,7 +24,7 @@ from tessella.plan.given import exposure_of, exposures_of_files, files_given, wi
 from tessella.plan.groupings import groups_of
 from tessella.plan.limits import refuse_far, refuse_large
 from tessella.plan.patches import PlannedPatch, patch_name, plan_patches
-from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality
+from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality, refuse_foreign
 from tessella.plan.selection import (
     CHECKED_TYPES,
     NONE,
@@ -174,7 +174,10 @@ def _grouped_tiles(
         refuse_far(images, config.tile.linking_deg)
     tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels)
     cuts, table = config.groupings.cuts, config.groupings.table
-    quality = {} if table is None else read_quality(find_file(table, base))
+    quality = {}
+    if table is not None:
+        quality = read_quality(find_file(table, base))
+        refuse_foreign(table, quality, images)
     covered = {pair for tile in tiles for pairs in tile.members.values() for pair in pairs}
     groups, excluded = {}, []
     for name, (grouping, members) in groups_of(images, config.groupings.made).items():

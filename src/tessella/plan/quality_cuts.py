@@ -75,6 +75,30 @@ def _number(path: str | Path, line: int, column: str, word: str) -> float:
         ) from None
 
 
+def refuse_foreign(
+    path: str | Path, quality: Quality, exposures: Iterable[PlannedExposure]
+) -> None:
+    """Refuse a table of quality that says nothing of any image of a run.
+
+    Rows of other runs may stand in it beside those of this one.
+
+    Raises
+    ------
+    DataError
+        Naming an exposure of the table, and one of the run.
+    """
+    images = {(one.name, detector) for one in exposures for detector in (None, *one.detectors)}
+    if not images or images & quality.keys():
+        return
+    there = next((" ".join(filter(None, key)) for key in quality), "none")
+    names = sorted({name for name, _ in images})
+    raise DataError(
+        f"{path}: no row is of an image of this run: the first is of {there}, and the run's first "
+        f"exposure is {names[0]}; EXPOSURE is the stem of an exposure's files, without detector "
+        "and filter"
+    )
+
+
 def exclusions(
     group: str,
     exposures: Iterable[PlannedExposure],
