@@ -78,8 +78,9 @@ class ReferenceStars(Section):
     #: Gaia table (FITS, ECSV, VOTable, CSV, Parquet), or the index of shards that
     #: `tessella build-reference-stars` made.
     table: str
-    #: Epoch of the positions [Julian year], for tables that have no column ref_epoch.
-    epoch: Positive
+    #: Epoch of the positions [Julian year], for a table that has no column ref_epoch: 2015.5 for
+    #: Gaia DR2, 2016.0 for DR3. With null such a table is refused.
+    epoch: Positive | None
     #: Simulated stars stand exactly where the table says: the catalogue is then scattered by
     #: its own errors, with this seed. null for a real sky.
     scatter_seed: Seed | None
@@ -267,8 +268,8 @@ class Groupings(Section):
             for name in cut.groupings:
                 if name not in self.made:
                     raise ValueError(
-                        f"the cut on {cut.column} is for the grouping {name}, which is not made; add "
-                        f"it to 'made', which is {', '.join(self.made)}, or take it from the cut"
+                        f"the cut on {cut.column} is for the grouping {name}, which is not made; "
+                        f"add it to 'made', which is {', '.join(self.made)}, or take it from the cut"
                     )
         return self
 

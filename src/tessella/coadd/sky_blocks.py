@@ -39,8 +39,8 @@ class SkyBlocks:
     centers: np.ndarray
     #: Median variance of the image's good pixels [(MJy / sr)^2]; NaN where there are none.
     variance: float
-    #: Clipped median of all good pixels of an image that has no block [MJy / sr]; NaN of others, and
-    #: where no pixel is good.
+    #: Clipped median of all good pixels of an image that has no block [MJy / sr]; NaN of others,
+    #: and where no pixel is good.
     alone: float = np.nan
 
 
