@@ -34,6 +34,7 @@ OPTIONS = {
     "affine_stars": 12,
     "distortion_prior": 5e-5,
     "clip_sigma": 4.0,
+    "unaligned": "leave_out",
 }
 
 

@@ -210,6 +210,10 @@ class Solve(Section):
     distortion_prior: Positive
     #: Measurements farther from the common position are left out [sigma].
     clip_sigma: Annotated[float, Field(ge=2)]
+    #: Images that were not aligned and are not found either: leave_out gives them no part in skies,
+    #: outliers and coadds, keep adds them as they point. Where no image of a region was aligned,
+    #: all are kept.
+    unaligned: Literal["leave_out", "keep"]
 
 
 class Tile(Section):
@@ -269,7 +273,7 @@ class Groupings(Section):
                 if name not in self.made:
                     raise ValueError(
                         f"the cut on {cut.column} is for the grouping {name}, which is not made; "
-                        f"add it to 'made', which is {', '.join(self.made)}, or take it from the cut"
+                        f"add it to 'made' ( {', '.join(self.made)}), or take it from the cut"
                     )
         return self
 

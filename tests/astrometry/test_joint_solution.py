@@ -161,9 +161,28 @@ def test_image_of_another_field_stays_lost_and_changes_nothing():
     _, others, _, _ = case(seed=9, n_known=60, n_faint=200, n=1)
     stray = replace(without_references(others[0]), is_aligned=False, name="r9999")
     solution = solve_jointly([*images, stray], OPTIONS)
-    assert "not found among common stars" in solution.images[3].status
+    assert solution.images[3].status.endswith("found among common stars: left out of coadds")
+    assert [item.is_added for item in solution.images] == [True, True, True, False]
     assert solution.images[3].correction == WcsCorrection()
     assert solution.images[:3] == solve_jointly(images, OPTIONS).images
+
+
+def test_image_that_stays_lost_may_be_kept():
+    _, images, _, _ = case(n_known=60, n=2)
+    _, others, _, _ = case(seed=9, n_known=60, n=1)
+    stray = replace(without_references(others[0]), is_aligned=False, name="r9999")
+    solution = solve_jointly([*images, stray], OPTIONS | {"unaligned": "keep"})
+    assert solution.images[2].status.endswith("added as it points")
+    assert all(item.is_added for item in solution.images)
+
+
+def test_images_of_which_none_was_aligned_are_all_kept():
+    _, images, _, _ = case(n_known=60, n=3)
+    lost = [replace(without_references(image), is_aligned=False) for image in images]
+    for item in solve_jointly(lost, OPTIONS).images:
+        assert item.is_added
+        assert item.status.endswith("as no image of the region is: added as it points")
+        assert item.correction == WcsCorrection()
 
 
 def test_two_fields_apart_do_not_touch():

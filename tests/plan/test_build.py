@@ -14,7 +14,7 @@ from tessella.plan.build import (
     make_plan,
     middle_of_tiles,
     plan_path,
-    read_exclusions,
+    read_plan,
 )
 from tessella.plan.checks import check_inputs
 from tessella.plan.selection import reference_types
@@ -254,7 +254,7 @@ def test_cuts_hold_for_their_groupings_alone_and_are_listed(tmp_path):
     sizes = {tile.grouping: sum(map(len, tile.members.values())) for tile in plan.tiles.values()}
     assert sizes == {"full": 3, "v01001001001001": 1, "v01001001001002": 2, "user": 1}
     assert [one.reason for one in plan.excluded] == ["PA 1 is above 0.5"] * 2
-    assert read_exclusions(plan_path(cfg, ROOT)) == plan.excluded
+    assert read_plan(plan_path(cfg, ROOT)) == plan
     assert load_plan(cfg, ROOT) == plan
 
 

@@ -3,7 +3,7 @@ from planned_exposures import exposure
 
 from tessella.config import Cut
 from tessella.errors import DataError
-from tessella.plan.quality_cuts import exclusions, read_quality, refuse_foreign
+from tessella.plan.quality_cuts import exclusions, lost_images, read_quality, refuse_foreign
 
 ONE, TWO = exposure(1, 12.1), exposure(2, 12.1, element="F106")
 ALL = {(one.name, "WFI01") for one in (ONE, TWO)}
@@ -67,6 +67,20 @@ def test_image_that_falls_on_no_tile_is_listed():
 def test_column_that_is_not_there_is_refused():
     with pytest.raises(DataError, match=r"no column FWMH; there are FWHM, PA, START_MJD"):
         reasons([cut("FWMH", maximum=1)], {(ONE.name, None): {"FWHM": 1.0}})
+
+
+def test_images_that_no_star_places_are_listed_in_each_group_of_their_region():
+    members = [
+        (group, region, one.name, "WFI01", one.optical_element)
+        for group in ("full", "user")
+        for region in ("0007", "0007", "0008")
+        for one in (ONE, TWO)
+    ]
+    left_out = {"0007": {f"{ONE.name}_wfi01_f158": "not aligned"}, "0008": {}}
+    assert [(one.grouping, one.exposure, one.reason) for one in lost_images(members, left_out)] == [
+        ("full", ONE.name, "region 0007: not aligned"),
+        ("user", ONE.name, "region 0007: not aligned"),
+    ]
 
 
 def test_table_is_read_with_or_without_detectors(tmp_path):

@@ -31,6 +31,8 @@ class SolvedImage:
     image: str
     #: What happened, in words.
     status: str
+    #: Whether it takes part in skies, outliers and coadds.
+    is_added: bool
     #: Stars that took part, and how many of them are reference stars.
     n_stars: int
     n_references: int
@@ -68,7 +70,8 @@ def solve_jointly(images: Sequence[MeasuredImage], options: Mapping[str, Any]) -
     -------
     JointSolution
         An image with fewer stars in common than ``minimum_stars`` keeps its WCS. Images that were
-        not aligned are looked for among the stars of the others.
+        not aligned are looked for among the stars of the others; those that are not found take no
+        part in coadds, unless ``unaligned`` is "keep" or no image at all was aligned.
 
     Raises
     ------
@@ -95,7 +98,11 @@ def solve_jointly(images: Sequence[MeasuredImage], options: Mapping[str, Any]) -
             start = {name: value for name, value in start.items() if name not in lost}
             kept = [image for image in ordered if image.name in start]
             solved = _solve(kept, start, options)
-    rows = tuple(_row(image, solved, image.name in start, options) for image in ordered)
+    lost = _lost(any_placed=bool(start), keep=options["unaligned"] == "keep")
+    rows = tuple(
+        _row(image, solved, options) if image.name in start else replace(lost, image=image.name)
+        for image in ordered
+    )
     if solved is None:
         return JointSolution(rows, 0.0, 0, 0, None)
     return JointSolution(
@@ -137,12 +144,19 @@ def _displaced(
     return found
 
 
-def _row(
-    image: MeasuredImage, solved: Solved | None, is_placed: bool, options: Mapping[str, Any]
-) -> SolvedImage:
-    kept = SolvedImage(image.name, "", 0, 0, np.nan, WcsCorrection())
-    if not is_placed:
-        return replace(kept, status="unchanged: not aligned, and not found among common stars")
+def _lost(any_placed: bool, keep: bool) -> SolvedImage:
+    """Return what is said of images whose place no star tells."""
+    if not any_placed:
+        # They agree among themselves as well as the spacecraft points, and there is nothing better.
+        status = "unchanged: not aligned, as no image of the region is: added as it points"
+    else:
+        status = "unchanged: not aligned, and not found among common stars: "
+        status += "added as it points" if keep else "left out of coadds"
+    return SolvedImage("", status, keep or not any_placed, 0, 0, np.nan, WcsCorrection())
+
+
+def _row(image: MeasuredImage, solved: Solved | None, options: Mapping[str, Any]) -> SolvedImage:
+    kept = SolvedImage(image.name, "", True, 0, 0, np.nan, WcsCorrection())
     index = solved.names.index(image.name) if solved is not None else -1
     if solved is None or not solved.is_free[index].any():
         n = solved.n_common_of(image.name) if solved is not None else 0
@@ -158,6 +172,7 @@ def _row(
     return SolvedImage(
         image.name,
         "; ".join(said),
+        True,
         solved.n_stars_of(image.name),
         solved.n_references_of(image.name),
         solved.rms_of(image.name),

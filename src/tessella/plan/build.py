@@ -224,8 +224,8 @@ def plan_path(config: Config, base: str | Path) -> Path:
     return Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
 
 
-def read_exclusions(path: str | Path) -> list[Exclusion]:
-    """Read from the file of a plan which images it leaves out.
+def read_plan(path: str | Path) -> Plan:
+    """Read the file of a plan.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def read_exclusions(path: str | Path) -> list[Exclusion]:
     kept = _read(Path(path))
     if kept is None:
         raise DataError(f"{path}: no whole plan; start the run again, which writes it")
-    return [Exclusion(**entry) for entry in kept["excluded"]]
+    return _plan_of(kept)
 
 
 def load_plan(config: Config, base: str | Path) -> Plan:
@@ -255,6 +255,10 @@ def load_plan(config: Config, base: str | Path) -> Plan:
             part.write_text(_checked(json.dumps(asdict(plan), indent=1)))
         kept = _read(path)
         assert kept is not None
+    return _plan_of(kept)
+
+
+def _plan_of(kept: dict[str, Any]) -> Plan:
     return Plan(
         exposures={name: exposure_of(entry) for name, entry in kept["exposures"].items()},
         tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},

@@ -148,6 +148,29 @@ def exclusions(
     return found
 
 
+def lost_images(
+    members: Iterable[tuple[str, str, str, str, str]], left_out: Mapping[str, Mapping[str, str]]
+) -> list[Exclusion]:
+    """List the images that no group adds, as nothing tells where they are.
+
+    Parameters
+    ----------
+    members : iterable of tuple
+        Group, region, exposure, detector and filter (as RAD has it) of all planned images, in the
+        order of adding; some may be there several times.
+    left_out : mapping
+        By region, the stem of the files of each image that its joint solution leaves out, and why.
+    """
+    found = {}
+    for group, region, exposure, detector, element in members:
+        stem = f"{exposure}_{detector}_{element}".lower()
+        why = left_out.get(region, {}).get(stem)
+        if why is not None:
+            one = Exclusion(group, exposure, detector, element, f"region {region}: {why}")
+            found[group, region, stem] = one
+    return list(found.values())
+
+
 def _values(exposure: PlannedExposure, detector: str, quality: Quality) -> dict[str, float]:
     start = datetime.fromisoformat(exposure.start_time)
     return {
