@@ -29,6 +29,7 @@ MOTION_RATIO, YEARS = 1.7, 13.0
 OPTIONS = {
     "match_radius_arcsec": 0.1,
     "search_radius_arcsec": 30.0,
+    "search_turn_arcsec": 300.0,
     "minimum_stars": 4,
     "turn_stars": 6,
     "affine_stars": 12,

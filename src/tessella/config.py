@@ -199,8 +199,10 @@ class Solve(Section):
 
     #: Largest distance of two measurements of one star [arcsec].
     match_radius_arcsec: Positive
-    #: Images that were not aligned are looked for within this distance of their pointing [arcsec].
-    search_radius_arcsec: Positive
+    #: Images that were not aligned are looked for within this distance of their pointing, and of
+    #: their roll [arcsec].
+    search_radius_arcsec: Annotated[float, Field(gt=0, le=120)]
+    search_turn_arcsec: Annotated[float, Field(ge=0, le=3600)]
     #: With fewer stars in common an image keeps its WCS; with as many it is shifted.
     minimum_stars: Annotated[int, Field(ge=2)]
     #: With as many it is shifted and turned, and with as many more it gets an affine correction.
