@@ -71,6 +71,9 @@ def test_plan_does_not_depend_on_options_of_stages(tmp_path, count):
     assert len(count) == 1
     load_plan(config(tmp_path, tile={"cutout_pixels": 2000}), ROOT)
     assert len(count) == 2
+    # What an image may reach depends on how far it may be moved.
+    load_plan(config(tmp_path, align={"search_radius_arcsec": 60.0}), ROOT)
+    assert len(count) == 3
 
 
 def test_plan_is_made_anew_when_the_exposure_table_changes(tmp_path, count):

@@ -35,7 +35,7 @@ from tessella.plan.selection import (
     select,
     selection_id,
 )
-from tessella.plan.tiles import Tile, plan_tiles, tiles_of_groups
+from tessella.plan.tiles import Tile, plan_tiles, pointing_margin, tiles_of_groups
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def find_file(path: str, base: str | Path) -> Path:
 
 def _key(config: Config, base: str | Path) -> str:
     """Hash of everything that the plan depends on."""
-    parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS)]
+    parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS), _searched(config)]
     if config.source == "simulate":
         parts.append(find_file(str(config.exposures), base).read_text())
     else:
@@ -172,7 +172,10 @@ def _grouped_tiles(
     """Return the tiles of all groups, and the images that are left out of them."""
     if config.tile.linking_deg is not None:
         refuse_far(images, config.tile.linking_deg)
-    tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels)
+    margin = pointing_margin(
+        (one.detectors for one in images), config.detector_window, *_searched(config)
+    )
+    tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels, margin)
     cuts, table = config.groupings.cuts, config.groupings.table
     quality = {}
     if table is not None:
@@ -189,6 +192,15 @@ def _grouped_tiles(
     grouped = tiles_of_groups(tiles, groups)
     refuse_large(grouped, config.tile.maximum_gigapixels)
     return grouped, excluded
+
+
+def _searched(config: Config) -> tuple[float, float]:
+    """Return the largest errors of pointing and roll that are looked for [arcsec]."""
+    both = config.align, config.solve
+    return (
+        max(one.search_radius_arcsec for one in both),
+        max(one.search_turn_arcsec for one in both),
+    )
 
 
 def _planned(tile: Tile) -> PlannedTile:
