@@ -178,9 +178,8 @@ def read_stars(path: str | Path) -> Table:
     -------
     Table
         The columns of `tessella.psf.fit.Stars`, the positions [deg] by the pointing
-        (``ra_pointing``, ``dec_pointing``) and by the tie (``ra``, ``dec``: the joint solution comes
-        later, `tessella.io.astrometry_solution`), and
-        ``is_used`` for the stars that took part in the alignment.
+        (``ra_pointing``, ``dec_pointing``) and by the tie (``ra``, ``dec``; the joint solution
+        comes later), and ``is_used`` for the stars that took part in the alignment.
     """
     sha256(path)
     return Table.read(path, format="ascii.ecsv")
