@@ -75,7 +75,7 @@ include: "rules/l3_associations.smk"
 include: "rules/l4.smk"
 
 
-if cfg.groupings.cuts or plan.excluded:
+if exclusions():
 
     include: "rules/l3_groupings.smk"
 

@@ -25,11 +25,13 @@ from tessella.astrometry.wcs import attitude_of, detector_to_v2v3, v2v3_to_sky
 from tessella.instrument import siaf
 from tessella.models import Attitude, Window
 from tessella.plan.patches import PATCH_CELLS, patch_of_cell
-from tessella.plan.tiles import POINTING_MARGIN_ARCSEC, outline
+from tessella.plan.tiles import outline, pointing_margin
 from tessella.sky.matching import match_cells, primary_cell
 from tessella.sky.tessellation import CELL_PITCH, cell_lattice, cells_of, regions
 
 WINDOW = Window()
+#: By which footprints are grown in a plan [arcsec]: errors of 30 and 300 arcsec are looked for.
+MARGIN = pointing_margin([siaf.DETECTORS], WINDOW, 30.0, 300.0)
 #: Position angles at which reading is counted [deg].
 ANGLES = (0.0, 15.0, 30.0, 45.0)
 #: Exposures at each of them.
@@ -103,7 +105,7 @@ def exposures(ra, dec, pa) -> None:
 
 
 def match(ra, dec):
-    return match_cells(ra, dec, POINTING_MARGIN_ARCSEC)
+    return match_cells(ra, dec, MARGIN)
 
 
 def primary() -> None:

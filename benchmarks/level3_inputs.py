@@ -238,7 +238,7 @@ def write_nothing_to_correct(run: Path, lattice: Lattice) -> None:
     names = [path.stem.removesuffix("_cal") for path in sorted((run / "level2").glob("*_cal.asdf"))]
     path = run / "level3" / f"region{lattice.region:04d}_astrometry.ecsv"
     path.parent.mkdir(exist_ok=True)
-    images = tuple(SolvedImage(name, "exact", 0, 0, 0.0, WcsCorrection()) for name in names)
+    images = tuple(SolvedImage(name, "exact", True, 0, 0, 0.0, WcsCorrection()) for name in names)
     write_astrometry(path, JointSolution(images, 0.0, 0, 0, None), {"stage": "level3_inputs"})
 
 

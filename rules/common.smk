@@ -243,8 +243,14 @@ def exclusions_table():
 
 
 def exclusions():
-    """That table, where cuts or tiles may leave images out; else none."""
-    return [exclusions_table()] if cfg.groupings.cuts or plan.excluded else []
+    """That table, where cuts, tiles or the alignment may leave images out; else none."""
+    return [exclusions_table()] if cfg.groupings.cuts or plan.excluded or plan.patches else []
+
+
+def astrometry_of_regions():
+    """The joint solution of each region, by its number as file names have it."""
+    regions = sorted({f"{patch.region:04d}" for patch in plan.patches.values()})
+    return {region: f"{RESULTS}/level3/region{region}_astrometry.ecsv" for region in regions}
 
 
 @functools.cache

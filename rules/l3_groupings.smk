@@ -2,9 +2,10 @@
 
 
 rule list_exclusions:
-    """List every image that a cut or the planned tiles leave out of a group."""
+    """List every image that a cut, the planned tiles or the alignment leaves out of a group."""
     input:
         script="<scripts>/list_exclusions.py",
+        astrometry=list(astrometry_of_regions().values()),
     output:
         table=exclusions_table(),
     log:
@@ -20,6 +21,7 @@ rule list_exclusions:
         options=section(cfg.groupings),
         # The name of the plan changes with all that it depends on.
         plan=plan_path(cfg, BASE),
+        astrometry=json.dumps(astrometry_of_regions()),
     shell:
         "python {input.script:q} --options {params.options:q} --plan {params.plan:q}"
-        " --table {output.table:q} > {log:q} 2>&1"
+        " --astrometry {params.astrometry:q} --table {output.table:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ CONFIG = ROOT / "config" / "minimal.yaml"
 #: Folder of results below the working directory.
 RUN = Path("results") / "minimal"
 #: Stages of a calibration campaign alone (`calibration_campaign`), and those of this run.
-CAMPAIGN_STAGES = {"measure_references", "write_library", "list_exclusions"}
+CAMPAIGN_STAGES = {"measure_references", "write_library"}
 STAGES = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - CAMPAIGN_STAGES
 
 

@@ -4,6 +4,8 @@ from tessella.astrometry.wcs import attitude_of
 from tessella.models import ExposureKey, PlannedExposure, Window
 
 WINDOW = Window(1536, 1536, 1024, 1024)
+#: By which footprints are grown in a plan [arcsec].
+MARGIN = 31.0
 
 
 def exposure(number, ra, dec=85.255, element="F158"):

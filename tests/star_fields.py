@@ -29,11 +29,13 @@ MOTION_RATIO, YEARS = 1.7, 13.0
 OPTIONS = {
     "match_radius_arcsec": 0.1,
     "search_radius_arcsec": 30.0,
+    "search_turn_arcsec": 300.0,
     "minimum_stars": 4,
     "turn_stars": 6,
     "affine_stars": 12,
     "distortion_prior": 5e-5,
     "clip_sigma": 4.0,
+    "unaligned": "leave_out",
 }
 
 

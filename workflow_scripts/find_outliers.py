@@ -37,13 +37,18 @@ def main(argv=None):
     first, n = share(len(args.images), comm)
     digests = gather_all([sha256(image) for image in args.images[first : first + n]], comm)
     placed = placed_of(args.images, digests, read_placed_inputs(args.inputs), args.inputs)
-    searched = [search_input(*pair) for pair in zip(args.images, placed, strict=True)]
+    # What adds nothing has no voice in what the others add.
+    pairs = zip(args.images, placed, strict=True)
+    searched = [search_input(path, item) for path, item in pairs if item.weight > 0]
     thresholds = Thresholds(**{name: tuple(pair) for name, pair in args.options.items()})
-    parts = gather(search(searched, area, thresholds, partial(share, comm=comm)), comm)
+    own = search(searched, area, thresholds, partial(share, comm=comm)) if searched else []
+    parts = gather(own, comm)
     if not is_first(comm):
         return
     inputs = []
-    for item, found in zip(placed, map(joined, zip(*parts, strict=True)), strict=True):
+    searched_in = map(joined, zip(*parts, strict=True))
+    for item in placed:
+        found = next(searched_in) if item.weight > 0 else joined([])
         outliers = outliers_of(found, item.places, area)
         inputs.append(solved(item, outliers, found.n_undecided))
         told = item.name, outliers.size, found.n_undecided

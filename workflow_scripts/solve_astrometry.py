@@ -21,6 +21,12 @@ def main(argv=None):
         logging.info(
             "%s: %s, %d stars, rms %.2f mas", item.image, item.status, item.n_stars, item.rms_mas
         )
+    if not any(image.is_aligned for image in images):
+        logging.warning(
+            "none of the %d images of the region was aligned: all are added as they point, and "
+            "places on the sky and overlaps are only as good as that",
+            len(images),
+        )
     logging.info(
         "%d stars in common, %d measurements left out, %.2f mas of scatter besides errors",
         solution.n_stars,

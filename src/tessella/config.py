@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tessella.detector.state import DetectorState
 from tessella.environment import CpuLevel
@@ -70,8 +78,9 @@ class ReferenceStars(Section):
     #: Gaia table (FITS, ECSV, VOTable, CSV, Parquet), or the index of shards that
     #: `tessella build-reference-stars` made.
     table: str
-    #: Epoch of the positions [Julian year], for tables that have no column ref_epoch.
-    epoch: Positive
+    #: Epoch of the positions [Julian year], for a table that has no column ref_epoch: 2015.5 for
+    #: Gaia DR2, 2016.0 for DR3. With null such a table is refused.
+    epoch: Positive | None
     #: Simulated stars stand exactly where the table says: the catalogue is then scattered by
     #: its own errors, with this seed. null for a real sky.
     scatter_seed: Seed | None
@@ -201,8 +210,10 @@ class Solve(Section):
 
     #: Largest distance of two measurements of one star [arcsec].
     match_radius_arcsec: Positive
-    #: Images that were not aligned are looked for within this distance of their pointing [arcsec].
-    search_radius_arcsec: Positive
+    #: Images that were not aligned are looked for within this distance of their pointing, and of
+    #: their roll [arcsec].
+    search_radius_arcsec: Annotated[float, Field(gt=0, le=120)]
+    search_turn_arcsec: Annotated[float, Field(ge=0, le=3600)]
     #: With fewer stars in common an image keeps its WCS; with as many it is shifted.
     minimum_stars: Annotated[int, Field(ge=2)]
     #: With as many it is shifted and turned, and with as many more it gets an affine correction.
@@ -212,6 +223,10 @@ class Solve(Section):
     distortion_prior: Positive
     #: Measurements farther from the common position are left out [sigma].
     clip_sigma: Annotated[float, Field(ge=2)]
+    #: Images that were not aligned and are not found either: leave_out gives them no part in skies,
+    #: outliers and coadds, keep adds them as they point. Where no image of a region was aligned,
+    #: all are kept.
+    unaligned: Literal["leave_out", "keep"]
 
 
 class Tile(Section):
@@ -235,8 +250,16 @@ class Cut(Section):
     #: Images below or above are left out, and those of which the number is not known.
     minimum: float | None
     maximum: float | None
-    #: Where they are left out.
-    groupings: tuple[Grouping, ...]
+    #: Where they are left out; all of them are made.
+    groupings: Annotated[tuple[Grouping, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "Cut":
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("both bounds are null, which cuts nothing; give one, or no such cut")
+        if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
+            raise ValueError("the minimum is above the maximum, which no image can pass")
+        return self
 
 
 class Groupings(Section):
@@ -255,6 +278,17 @@ class Groupings(Section):
         if len(set(value)) < len(value):
             raise ValueError("a grouping stands there twice")
         return value
+
+    @model_validator(mode="after")
+    def _cuts_of_what_is_made(self) -> "Groupings":
+        for cut in self.cuts:
+            for name in cut.groupings:
+                if name not in self.made:
+                    raise ValueError(
+                        f"the cut on {cut.column} is for the grouping {name}, which is not made; "
+                        f"add it to 'made' ( {', '.join(self.made)}), or take it from the cut"
+                    )
+        return self
 
 
 class SkyMatch(Section):

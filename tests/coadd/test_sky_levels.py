@@ -154,6 +154,18 @@ def test_crowded_blocks_are_thinned_and_still_join_all_images():
     np.testing.assert_allclose(found.level - found.level[0], offsets - offsets[0], atol=1e-9)
 
 
+def test_image_elsewhere_changes_no_choice_among_crowded_blocks():
+    offsets = np.random.default_rng(3).normal(0, 1, 100)
+    measured = images(offsets, noise=0.01, shift=0)
+    before = match_skies(named(measured), measured, planes=False)
+    far = images(np.array([0.3]))[0]
+    far = SkyBlocks(far.blocks + 5000, far.levels, far.counts, far.centers, 0.01)
+    # By its name it is the first, and all others count one on.
+    after = match_skies(["an image", *named(measured)], [far, *measured], planes=False)
+    np.testing.assert_array_equal(after.level[1:], before.level)
+    np.testing.assert_array_equal(after.n_blocks[1:], before.n_blocks)
+
+
 def test_two_images_of_one_name_are_refused():
     with pytest.raises(ValueError, match="same name"):
         match_skies(["a", "a"], images(OFFSETS[:2]), planes=False)
@@ -172,6 +184,21 @@ def test_blocks_are_those_of_the_region_and_hold_the_sky():
     sky = 0.3 + 1e-4 * (found.centers[:, 0] + (SIDE - 1) / 2)
     np.testing.assert_allclose(found.levels, sky, atol=4 * 1.25 * 0.1 / 8)
     assert found.variance == pytest.approx(0.01, rel=1e-6)
+
+
+def test_image_with_few_good_pixels_has_their_level():
+    rng = np.random.default_rng(6)
+    image = 0.7 + 0.1 * rng.standard_normal((SIDE, SIDE))
+    good = np.zeros(image.shape, bool)
+    # The image lies on 25 blocks or more: some 600 samples are 64 on none of them.
+    good[::STRIDE, ::STRIDE] = rng.random((SIDE // STRIDE, SIDE // STRIDE)) < 600 / 4096
+    image[good & (rng.random(image.shape) < 0.05)] = 60.0
+    found = sky_blocks(placed(), read_from(image, good=good))
+    assert found.levels.size == 0
+    assert found.variance > 0
+    # The median of some 570 good ones of 0.1: 1.25 / sqrt(570) of it; four times.
+    level = match_skies(["a"], [found], planes=False).level[0]
+    assert level == pytest.approx(0.7, abs=4 * 1.25 * 0.1 / np.sqrt(570))
 
 
 def test_sources_and_bad_pixels_do_not_move_a_block():

@@ -67,6 +67,7 @@ def files(tmp_path_factory):
     for name in ("n_stars", "n_references", "rms_mas", *CORRECTION):
         table[name] = 0.0
     table["status"] = "solved"
+    table["is_added"] = True
     table["shift_v2"][2] = 1e-3
     table.write(folder / "astrometry.ecsv", format="ascii.ecsv")
     attitude = attitude_of("WFI01", 12.1085, 45.0002, 0.0)
@@ -149,6 +150,46 @@ def test_bits_do_not_depend_on_the_number_of_ranks(files, placed, alone, ranks):
     if not MPIEXEC.is_file():
         pytest.skip(f"{MPIEXEC} is not here")
     assert solved(files, placed, ranks, (MPIEXEC, "-n", str(ranks))).id == alone.id
+
+
+def without(files, folder, names):
+    """Run both stages where some images are not to be added; the solution, and what was said."""
+    table = Table.read(files[0] / "astrometry.ecsv", format="ascii.ecsv")
+    table["is_added"] = [name not in names for name in table["image"]]
+    table["status"] = ["lost" if name in names else "solved" for name in table["image"]]
+    table.write(folder / "astrometry.ecsv", format="ascii.ecsv")
+    words = [*inputs_of(files)[:-1], folder / "astrometry.ecsv", "--inputs", folder / "inputs.h5"]
+    done = run("match_skies.py", "--options", '{"planes": false}', "--region", files[2], *words)
+    assert done.returncode == 0, done.stderr
+    return solved((folder, *files[1:]), folder / "inputs.h5", 1), done.stderr
+
+
+def test_image_that_is_left_out_has_no_part_in_anything(files, alone, tmp_path):
+    """All is as if it had never been there, but that it is listed, and the log says so."""
+    _, made, _, _ = files
+    name = made[1][0][0].stem.removesuffix("_cal")
+    found, said = without(files, tmp_path, {name})
+    assert f"{name}: left out: lost" in said
+    gone = found.inputs[1]
+    assert (gone.name, gone.weight, gone.outliers.size, gone.n_shared_blocks) == (name, 0, 0, 0)
+    three = files[0], [made[k] for k in (0, 2, 3)], *files[2:]
+    (tmp_path / "three").mkdir()
+    expected, _ = without(three, tmp_path / "three", set())
+    for one, other in zip([found.inputs[k] for k in (0, 2, 3)], expected.inputs, strict=True):
+        assert (one.name, one.level, one.weight) == (other.name, other.level, other.weight)
+        np.testing.assert_array_equal(one.outliers, other.outliers)
+    # It had a part while it was in: among three images a median finds other pixels.
+    assert any(
+        not np.array_equal(one.outliers, other.outliers)
+        for one, other in zip(found.inputs, alone.inputs, strict=True)
+    )
+
+
+def test_patch_of_which_all_images_are_left_out_has_a_solution(files, tmp_path):
+    names = {paths[0].stem.removesuffix("_cal") for paths, _ in files[1]}
+    found, _ = without(files, tmp_path, names)
+    assert [item.weight for item in found.inputs] == [0.0] * 4
+    assert not any(item.outliers.size for item in found.inputs)
 
 
 def test_images_of_two_filters_are_refused(files, tmp_path):

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from tessella.io.stars import read_gaia_field, read_reference_stars, write_refer
 from tessella.sky.shards import shards_near
 
 TIME = Time(2028.5, format="jyear")
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 
 
 def gaia(n=400, seed=1, ra=(359.0, 363.0), dec=(-1.5, 1.5)):
@@ -130,6 +133,38 @@ def test_table_without_a_column_is_refused(tmp_path):
     (tmp_path / "text.fits").write_text("no table")
     with pytest.raises(DataError, match=r"text.fits: not a readable table"):
         whole(tmp_path / "text.fits")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.fits", "t.ecsv"])
+def test_names_of_columns_may_have_capitals(tmp_path, name):
+    table = gaia(40)
+    expected = whole(written(tmp_path, table, f"small_{name}"))
+    for column in table.colnames:
+        table.rename_column(column, column.upper())
+    same(whole(written(tmp_path, table, name)), expected)
+    if not name.endswith(".fits"):
+        table["Ra"] = table["RA"]
+        path = written(tmp_path, table, f"twice_{name}")
+        with pytest.raises(DataError, match="two columns are called R"):
+            whole(path)
+
+
+def test_table_of_another_field_is_refused(tmp_path):
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import make_reference_stars
+    finally:
+        sys.path.remove(str(SCRIPTS))
+    table, stars = written(tmp_path, gaia(), "gaia.fits"), tmp_path / "stars.parquet"
+    options = json.dumps({"table": str(table), "epoch": None, "scatter_seed": None})
+    words = ["--options", options, "--table", str(table), "--stars", str(stars), "--shards"]
+    with pytest.raises(DataError, match=r"none of its stars lies near .* of 85 to 86 degrees"):
+        make_reference_stars.main([*words, "[175001]"])
+    assert not stars.exists()
+    make_reference_stars.main([*words, json.dumps(shards_near(0.0, 0.5, 0.1).tolist())])
+    assert len(read_reference_stars(stars, TIME).ra) > 0
+    # A run of darks needs none.
+    make_reference_stars.main([*words, "[]"])
 
 
 @pytest.mark.parametrize("sorted_rows", [50, 10_000])

@@ -14,7 +14,7 @@ from tessella.plan.build import (
     make_plan,
     middle_of_tiles,
     plan_path,
-    read_exclusions,
+    read_plan,
 )
 from tessella.plan.checks import check_inputs
 from tessella.plan.selection import reference_types
@@ -71,6 +71,9 @@ def test_plan_does_not_depend_on_options_of_stages(tmp_path, count):
     assert len(count) == 1
     load_plan(config(tmp_path, tile={"cutout_pixels": 2000}), ROOT)
     assert len(count) == 2
+    # What an image may reach depends on how far it may be moved.
+    load_plan(config(tmp_path, align={"search_radius_arcsec": 60.0}), ROOT)
+    assert len(count) == 3
 
 
 def test_plan_is_made_anew_when_the_exposure_table_changes(tmp_path, count):
@@ -254,7 +257,7 @@ def test_cuts_hold_for_their_groupings_alone_and_are_listed(tmp_path):
     sizes = {tile.grouping: sum(map(len, tile.members.values())) for tile in plan.tiles.values()}
     assert sizes == {"full": 3, "v01001001001001": 1, "v01001001001002": 2, "user": 1}
     assert [one.reason for one in plan.excluded] == ["PA 1 is above 0.5"] * 2
-    assert read_exclusions(plan_path(cfg, ROOT)) == plan.excluded
+    assert read_plan(plan_path(cfg, ROOT)) == plan
     assert load_plan(cfg, ROOT) == plan
 
 
@@ -268,6 +271,9 @@ def test_plan_is_made_anew_when_the_table_of_quality_changes(tmp_path, count):
     table.write_text(f"EXPOSURE FWHM\n{name} 140\n")
     assert name in {one.exposure for one in load_plan(cfg, ROOT).excluded}
     assert len(count) == 2
+    table.write_text("EXPOSURE FWHM\nr0000101001001001001_0009 100\n")
+    with pytest.raises(DataError, match=r"quality\.tsv: no row is of an image of this run"):
+        load_plan(cfg, ROOT)
     table.unlink()
     with pytest.raises(DataError, match=r"'groupings\.table' names"):
         load_plan(cfg, ROOT)

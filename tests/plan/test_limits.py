@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planned_exposures import WINDOW, exposure
+from planned_exposures import MARGIN, WINDOW, exposure
 
 from tessella.errors import DataError
 from tessella.models import Window
@@ -53,7 +53,7 @@ def test_fields_do_not_depend_on_the_size_of_blocks():
 
 def test_output_that_is_too_large_is_refused_by_the_exposure_that_brings_it():
     exposures = [exposure(1, 12.1), exposure(2, 12.1, 80.0)]
-    tiles = plan_tiles(exposures, Window(), None)
+    tiles = plan_tiles(exposures, Window(), None, MARGIN)
     pixels = sum(tile.lattice.nx * tile.lattice.ny for tile in tiles)
     refuse_large(tiles, pixels / 1e9)
     # Only the last tile is too many.
@@ -64,13 +64,13 @@ def test_output_that_is_too_large_is_refused_by_the_exposure_that_brings_it():
 
 def test_every_filter_counts():
     exposures = [exposure(1, 12.1), exposure(2, 12.1, element="F106")]
-    tiles = plan_tiles(exposures, WINDOW, 2000)
+    tiles = plan_tiles(exposures, WINDOW, 2000, MARGIN)
     refuse_large(tiles, 0.008)
     with pytest.raises(DataError, match="gigapixels"):
         refuse_large(tiles, 0.0079)
 
 
 def test_cutout_of_absurd_size_is_refused_without_being_made():
-    tiles = plan_tiles([exposure(1, 12.1)], WINDOW, 10_000_000)
+    tiles = plan_tiles([exposure(1, 12.1)], WINDOW, 10_000_000, MARGIN)
     with pytest.raises(DataError, match=r"would hold 1e\+05"):
         refuse_large(tiles, 250.0)

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from planned_exposures import WINDOW, exposure
+from planned_exposures import MARGIN, WINDOW, exposure
 
 from tessella.models import Lattice, Window
 from tessella.plan.patches import PATCH_CELLS, patch_name, plan_patches
@@ -70,7 +70,7 @@ def test_members_are_those_of_all_tiles_in_the_order_of_adding():
 
 def test_cutout_is_a_patch_whatever_its_size():
     exposures = [exposure(1, 12.1), exposure(2, 12.1, element="F106")]
-    tiles = plan_tiles(exposures, WINDOW, 50_000)
+    tiles = plan_tiles(exposures, WINDOW, 50_000, MARGIN)
     (patch,) = plan_patches(tiles, [(one.name, "WFI01") for one in exposures]).values()
     assert patch.lattice == asdict(tiles[0].lattice)
     assert patch.tiles == [tiles[0].name]
@@ -78,7 +78,7 @@ def test_cutout_is_a_patch_whatever_its_size():
 
 def test_every_exposure_is_in_the_patches_of_all_cells_it_reaches():
     exposures = [exposure(k, 12.1 + 0.6 * k, 85.0 + 0.02 * k) for k in range(6)]
-    tiles = plan_tiles(exposures, Window(), None)
+    tiles = plan_tiles(exposures, Window(), None, MARGIN)
     patches = plan_patches(tiles, [(one.name, "WFI01") for one in exposures])
     for one in tiles:
         patch = patches[patch_name("full", one.lattice)]

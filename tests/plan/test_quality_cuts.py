@@ -3,7 +3,7 @@ from planned_exposures import exposure
 
 from tessella.config import Cut
 from tessella.errors import DataError
-from tessella.plan.quality_cuts import exclusions, read_quality
+from tessella.plan.quality_cuts import exclusions, lost_images, read_quality, refuse_foreign
 
 ONE, TWO = exposure(1, 12.1), exposure(2, 12.1, element="F106")
 ALL = {(one.name, "WFI01") for one in (ONE, TWO)}
@@ -66,7 +66,21 @@ def test_image_that_falls_on_no_tile_is_listed():
 
 def test_column_that_is_not_there_is_refused():
     with pytest.raises(DataError, match=r"no column FWMH; there are FWHM, PA, START_MJD"):
-        reasons([cut("FWMH")], {(ONE.name, None): {"FWHM": 1.0}})
+        reasons([cut("FWMH", maximum=1)], {(ONE.name, None): {"FWHM": 1.0}})
+
+
+def test_images_that_no_star_places_are_listed_in_each_group_of_their_region():
+    members = [
+        (group, region, one.name, "WFI01", one.optical_element)
+        for group in ("full", "user")
+        for region in ("0007", "0007", "0008")
+        for one in (ONE, TWO)
+    ]
+    left_out = {"0007": {f"{ONE.name}_wfi01_f158": "not aligned"}, "0008": {}}
+    assert [(one.grouping, one.exposure, one.reason) for one in lost_images(members, left_out)] == [
+        ("full", ONE.name, "region 0007: not aligned"),
+        ("user", ONE.name, "region 0007: not aligned"),
+    ]
 
 
 def test_table_is_read_with_or_without_detectors(tmp_path):
@@ -77,6 +91,23 @@ def test_table_is_read_with_or_without_detectors(tmp_path):
     assert key == (ONE.name, "WFI02")
     assert values["SKY"] == 3
     assert values["FWHM"] != values["FWHM"]
+
+
+def test_table_of_another_run_is_refused():
+    row = {"FWHM": 1.0}
+    other = {(f"{ONE.name}_wfi01", None): row}
+    with pytest.raises(
+        DataError, match=rf"q\.tsv: no row is .* of {ONE.name}_wfi01, and .*{ONE.name};"
+    ):
+        refuse_foreign("q.tsv", other, [TWO, ONE])
+    with pytest.raises(DataError, match="WFI02"):
+        refuse_foreign("q.tsv", {(ONE.name, "WFI02"): row}, [ONE])
+    with pytest.raises(DataError, match="the first is of none"):
+        refuse_foreign("q.tsv", {}, [ONE])
+    # A table may hold other runs as well, and a run of darks has no image.
+    for key in ((ONE.name, None), (ONE.name, "WFI01")):
+        refuse_foreign("q.tsv", other | {key: row}, [ONE, TWO])
+    refuse_foreign("q.tsv", other, [])
 
 
 @pytest.mark.parametrize(

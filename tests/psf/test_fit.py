@@ -98,6 +98,20 @@ def test_star_on_a_bad_pixel_is_not_good():
     assert stars.is_good[~near].mean() > 0.95
 
 
+@pytest.mark.parametrize("array", ["data", "err"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_value_that_is_not_finite_costs_no_other_star(array, value):
+    image, _, _ = field(60.0, 0.3)
+    getattr(image, array)[5, 5] = value
+    spoilt = measure_stars(image, PSF, 12.0, 2000)
+    # As if it were flagged.
+    image.dq[5, 5] |= flags.DO_NOT_USE
+    flagged = measure_stars(image, PSF, 12.0, 2000)
+    assert flagged.is_good.sum() > 500
+    for name, values in vars(flagged).items():
+        np.testing.assert_array_equal(getattr(spoilt, name), values)
+
+
 def test_brightest_are_measured_first_and_no_more_than_asked():
     image, _, _ = field(200.0, 0.3)
     assert measure_stars(image, PSF, 12.0, 7).x.size == 7

@@ -278,7 +278,7 @@ def test_stage_refuses_each_damaged_input_in_one_line(results, commands, rule, m
     refuses_each_damaged_input(results, commands[rule], monkeypatch)
 
 
-@pytest.mark.parametrize("rule", sorted(CAMPAIGN_STAGES - {"list_exclusions"}))
+@pytest.mark.parametrize("rule", sorted(CAMPAIGN_STAGES))
 def test_stage_of_a_campaign_refuses_each_damaged_input_in_one_line(
     campaign_work, campaign_commands, rule, monkeypatch
 ):

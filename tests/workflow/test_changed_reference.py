@@ -48,6 +48,7 @@ def test_changed_row_reruns_exactly_the_exposures_that_used_it(stub_clone, small
             "calibrate_exposure",
             "align_exposures",
             "solve_astrometry",
+            "list_exclusions",
             *2 * ["match_skies", "find_outliers", "coadd_patch", "cut_cell"],
             "detect_sources",
             *2 * ["measure_sources"],

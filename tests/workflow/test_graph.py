@@ -19,10 +19,8 @@ CALIBRATION = {"measure_references", "write_library"}
 #: What reads Level 2 images of the sky.
 FROM_LEVEL2 = {"align_exposures", "solve_astrometry", "match_skies", "find_outliers"}
 FROM_LEVEL2 |= {"coadd_patch", "make_report"}
-#: Where groupings leave images out.
-EXCLUSIONS = {"list_exclusions"}
 STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
-STAGES -= CALIBRATION | EXCLUSIONS
+STAGES -= CALIBRATION
 
 
 @pytest.fixture(scope="module")

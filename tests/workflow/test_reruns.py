@@ -70,6 +70,7 @@ def test_lost_level2_file_is_made_again_with_what_hangs_on_it(stub_clone, small,
         "detect_sources": 1,
         "measure_sources": 2,
         "join_bands": 1,
+        "list_exclusions": 1,
         "make_report": 1,
         "write_manifest": 1,
     }

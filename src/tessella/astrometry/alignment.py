@@ -145,6 +145,8 @@ def align_exposure(
     pivot = np.mean([[d.attitude.v2_ref, d.attitude.v3_ref] for d in detectors], axis=0)
     attitudes = [d.attitude for d in detectors]
     tie = _vote(detectors, pivot, search_radius_arcsec, search_turn_arcsec)
+    if not tie.votes:
+        return _untouched(detectors, "no shift is shared by more pairs than chance would make")
     if tie.votes < minimum_stars:
         return _untouched(
             detectors, f"{tie.votes} pairs agree on a shift, {minimum_stars} are needed"

@@ -39,6 +39,15 @@ class SkyBlocks:
     centers: np.ndarray
     #: Median variance of the image's good pixels [(MJy / sr)^2]; NaN where there are none.
     variance: float
+    #: Clipped median of all good pixels of an image that has no block [MJy / sr]; NaN of others,
+    #: and where no pixel is good.
+    alone: float = np.nan
+
+
+#: Of an image without a good pixel, or of which none is to count.
+NO_SKY = SkyBlocks(
+    np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.int64), np.empty((0, 2)), np.nan
+)
 
 
 @kernel
@@ -122,7 +131,8 @@ def sky_blocks(places: Places, read: ReadRows) -> SkyBlocks:
     Returns
     -------
     SkyBlocks
-        Blocks with at least `FEWEST` good pixels among every fourth of every fourth row.
+        Blocks with at least `FEWEST` good pixels among every fourth of every fourth row; `NO_SKY`
+        where none of those is good.
     """
     ny, nx = places.shape
     kept: list[tuple[np.ndarray, ...]] = []
@@ -136,8 +146,7 @@ def sky_blocks(places: Places, read: ReadRows) -> SkyBlocks:
         kept.append((blocks[good], values[good], variances[good], x * STRIDE, rows[y]))
     blocks, values, variances, x, y = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     if not values.size:
-        nothing = np.empty(0)
-        return SkyBlocks(np.empty((0, 2), np.int64), nothing, nothing, np.empty((0, 2)), np.nan)
+        return NO_SKY
     low = blocks.min(axis=0)
     width = int(blocks[:, 0].max() - low[0] + 1)
     number = (blocks[:, 1] - low[1]) * width + blocks[:, 0] - low[0]
@@ -154,10 +163,12 @@ def sky_blocks(places: Places, read: ReadRows) -> SkyBlocks:
         axis=-1,
     )
     enough = sizes >= FEWEST
+    alone = np.nan if enough.any() else clipped_median(np.sort(values.astype(np.float64)))[0]
     return SkyBlocks(
         blocks=np.stack([found % width, found // width], axis=-1)[enough] + low,
         levels=medians[enough],
         counts=counts[enough],
         centers=centers[enough],
         variance=float(np.median(variances)),
+        alone=float(alone),
     )

@@ -6,6 +6,7 @@ of images have in common is what their common blocks say), sparse, with weights 
 blocks that disagree.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ def match_skies(names: Sequence[str], measured: Sequence[SkyBlocks], planes: boo
     """Return the level to subtract from each image, or the plane.
 
     One level of each component cannot be known from differences: the image with the lowest sky
-    of its own keeps that, so that no coadd becomes negative. Images without any block get 0.
+    of its own keeps that, so that no coadd becomes negative. Images without any block have the
+    level of all their good pixels, and 0 without any: those have no weight.
 
     Parameters
     ----------
@@ -82,7 +84,9 @@ def match_skies(names: Sequence[str], measured: Sequence[SkyBlocks], planes: boo
 
 def _in_order(names: list[str], measured: list[SkyBlocks], planes: bool) -> Skies:
     n = len(names)
-    own = np.array([np.median(item.levels) if item.levels.size else 0.0 for item in measured])
+    own = np.nan_to_num(
+        [np.median(item.levels) if item.levels.size else item.alone for item in measured]
+    )
     entries = _shared(names, measured)
     component = _components(entries, n)
     terms = 3 if planes else 1
@@ -116,20 +120,27 @@ class _Entries:
 
 def _shared(names: list[str], measured: list[SkyBlocks]) -> _Entries:
     """Find what images have in common: blocks, sorted, tell who shares them."""
-    image = np.repeat(np.arange(len(names)), [item.levels.size for item in measured])
+    n_blocks = [item.levels.size for item in measured]
+    image = np.repeat(np.arange(len(names)), n_blocks)
     blocks = np.concatenate([np.empty((0, 2), np.int64), *(item.blocks for item in measured)])
     key = (blocks[:, 1] << 32) + blocks[:, 0]
     level, weight, center = (
         np.concatenate([np.empty(shape), *(getattr(item, name) for item in measured)])
         for name, shape in (("levels", 0), ("counts", 0), ("centers", (0, 2)))
     )
-    chance = _mixed(key.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + image.astype(np.uint64))
+    # By name: an image that comes to the others leaves the choice of each of them as it was.
+    own = np.repeat(np.array([_number_of(name) for name in names], np.uint64), n_blocks)
+    chance = _mixed(key.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + own)
     order = np.lexsort((chance, key))
     _, first, sizes = np.unique(key[order], return_index=True, return_counts=True)
     rank = np.arange(order.size) - np.repeat(first, sizes)
     kept = order[(np.repeat(sizes, sizes) > 1) & (rank < _MOST)]
     block = np.unique(key[kept], return_inverse=True)[1]
     return _Entries(image[kept], block, level[kept], weight[kept], center[kept])
+
+
+def _number_of(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
 def _mixed(number: np.ndarray) -> np.ndarray:

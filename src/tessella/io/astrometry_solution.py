@@ -1,12 +1,12 @@
 """What the joint solution of a region takes from files, and the table that it leaves.
 
-One row an image: ``image`` (stem of its files), ``status``, ``n_stars``, ``n_references``,
-``rms_mas``, ``shift_v2``, ``shift_v3`` [arcsec] and ``m11``, ``m12``, ``m21``, ``m22``: the fields
-of `tessella.models.WcsCorrection`.
+One row an image: ``image`` (stem of its files), ``status``, ``is_added`` (whether it takes part in
+coadds), ``n_stars``, ``n_references``, ``rms_mas``, ``shift_v2``, ``shift_v3`` [arcsec] and
+``m11``, ``m12``, ``m21``, ``m22``: the fields of `tessella.models.WcsCorrection`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tessella.io.wcs import ALIGNED
 from tessella.models import WcsCorrection
 
 _CORRECTION = tuple(field.name for field in fields(WcsCorrection))
-_COLUMNS = ("image", "status", "n_stars", "n_references", "rms_mas", *_CORRECTION)
+_TOLD = ("image", "status", "is_added", "n_stars", "n_references", "rms_mas")
 
 
 def image_name(path: str | Path) -> str:
@@ -50,7 +50,7 @@ def read_measured_image(
     Parameters
     ----------
     stars, wcs : path
-        Measured stars and final WCS of one image.
+        Measured stars and tied WCS of one image.
     reference_stars : path
         Those of the run; the ones around the image are moved to its epoch.
 
@@ -106,12 +106,12 @@ def write_astrometry(
     """Write the joint solution of a region."""
     rows = [
         {
-            **{name: getattr(item, name) for name in _COLUMNS[:5]},
+            **{name: getattr(item, name) for name in _TOLD},
             **asdict(item.correction),
         }
         for item in solution.images
     ]
-    table = Table({name: [row[name] for row in rows] for name in _COLUMNS})
+    table = Table({name: [row[name] for row in rows] for name in (*_TOLD, *_CORRECTION)})
     table["rms_mas"].unit = u.mas
     table["shift_v2"].unit = table["shift_v3"].unit = u.arcsec
     table.meta = {
@@ -129,9 +129,42 @@ def read_astrometry(path: str | Path) -> Table:
     return Table.read(path, format="ascii.ecsv")
 
 
+@dataclass(frozen=True)
+class SolvedRow:
+    """What the table says of one image."""
+
+    status: str
+    #: Whether it takes part in coadds.
+    is_added: bool
+    correction: WcsCorrection
+
+
+def read_solved(path: str | Path) -> dict[str, SolvedRow]:
+    """Read what the solution of a region says of each image, by the stem of its files.
+
+    Raises
+    ------
+    DataError
+        If the table does not say whether images take part in coadds.
+    """
+    table = read_astrometry(path)
+    if "is_added" not in table.colnames:
+        raise DataError(f"{path}: column is_added is missing; remove the table, to be made again")
+    return {
+        str(row["image"]): SolvedRow(
+            str(row["status"]),
+            bool(row["is_added"]),
+            WcsCorrection(*(float(row[name]) for name in _CORRECTION)),
+        )
+        for row in table
+    }
+
+
 def read_corrections(path: str | Path) -> dict[str, WcsCorrection]:
     """Read the correction of each image of a region, by the stem of its files."""
-    return {
-        str(row["image"]): WcsCorrection(*(float(row[name]) for name in _CORRECTION))
-        for row in read_astrometry(path)
-    }
+    return {name: row.correction for name, row in read_solved(path).items()}
+
+
+def read_left_out(path: str | Path) -> dict[str, str]:
+    """Read which images of a region take no part in coadds: stem of their files to status."""
+    return {name: row.status for name, row in read_solved(path).items() if not row.is_added}

@@ -1,7 +1,7 @@
 """Tables of Gaia sources as the archive gives them, brought to one form in batches of rows."""
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ _KNOWN = {*SCHEMA.names, "astrometric_params_solved"}
 def read_batches(path: str | Path, epoch: float | None) -> Iterator[pa.Table]:
     """Read a table of Gaia sources in batches: CSV (plain or gzip) and Parquet without holding it.
 
-    FITS, ECSV and VOTable are read whole.
+    FITS, ECSV and VOTable are read whole. Names of columns may have letters of either case.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def read_batches(path: str | Path, epoch: float | None) -> Iterator[pa.Table]:
     Raises
     ------
     DataError
-        If it is no table, or a column is missing; it is named.
+        If it is no table, or a column is missing or there twice; it is named.
     """
     path = Path(path)
     try:
@@ -82,17 +82,25 @@ def _raw_batches(path: Path) -> Iterator[dict[str, np.ndarray]]:
         batches: Any = _csv_batches(path)
     elif name.endswith(".parquet"):
         file = pq.ParquetFile(path)
-        wanted = [column for column in file.schema_arrow.names if column in _KNOWN]
+        wanted = list(_known(file.schema_arrow.names, path))
         batches = file.iter_batches(_BATCH_ROWS, columns=wanted)
     else:
         yield _whole(path)
         return
     for batch in batches:
-        yield {
-            name: _numbers(column)
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            if name in _KNOWN
-        }
+        known = _known(batch.schema.names, path)
+        yield {ours: _numbers(batch.column(theirs)) for theirs, ours in known.items()}
+
+
+def _known(names: Iterable[str], path: Path) -> dict[str, str]:
+    """Return the names of a table's columns that are used, and what we call them."""
+    known = {name: name.lower() for name in names if name.lower() in _KNOWN}
+    for name, ours in known.items():
+        if list(known.values()).count(ours) > 1:
+            raise DataError(
+                f"{path}: two columns are called {name}, but for capitals; leave one out"
+            )
+    return known
 
 
 def _csv_batches(path: Path) -> Any:
@@ -104,14 +112,16 @@ def _csv_batches(path: Path) -> Any:
             if not names.startswith("#"):
                 break
             n_comments += 1
-    header = [name.strip(' "\n\r') for name in names.split(",")]
+    known = _known([name.strip(' "\n\r') for name in names.split(",")], path)
     return pa.csv.open_csv(
         path,
         pa.csv.ReadOptions(skip_rows=n_comments, block_size=1 << 26),
         convert_options=pa.csv.ConvertOptions(
-            include_columns=[name for name in header if name in _KNOWN],
-            column_types={name: pa.float64() for name in header if name != "source_id"}
-            | {"source_id": pa.int64()},
+            include_columns=list(known),
+            column_types={
+                theirs: pa.int64() if ours == "source_id" else pa.float64()
+                for theirs, ours in known.items()
+            },
             null_values=["", "null", "NULL", "nan", "NaN"],
         ),
     )
@@ -128,11 +138,10 @@ def _whole(path: Path) -> dict[str, np.ndarray]:
     how = {"format": "fits", "unit_parse_strict": "silent"} if ".fit" in path.name else {}
     table = Table.read(path, **how)
     return {
-        name: np.asarray(table[name])
-        if name == "source_id"
-        else np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan)
-        for name in table.colnames
-        if name in _KNOWN
+        ours: np.asarray(table[theirs])
+        if ours == "source_id"
+        else np.ma.filled(np.ma.asarray(table[theirs]).astype(float), np.nan)
+        for theirs, ours in _known(table.colnames, path).items()
     }
 
 
@@ -147,7 +156,10 @@ def in_one_form(
             f"a table of reference stars needs {', '.join(NEEDED)}"
         )
     if "ref_epoch" not in columns and epoch is None:
-        raise DataError(f"{origin}: column ref_epoch is missing; give the epoch of the positions")
+        raise DataError(
+            f"{origin}: column ref_epoch is missing; give the Julian year of the positions "
+            "('reference_stars.epoch', or --epoch): 2015.5 for Gaia DR2, 2016.0 for DR3"
+        )
     n = len(columns["ra"])
     nothing = np.full(n, np.nan)
     values = {name: np.asarray(columns.get(name, nothing), float) for name in SCHEMA.names}

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from tessella.errors import DataError
 from tessella.io.gaia_tables import SCHEMA, read_batches
 from tessella.io.seals import sha256
-from tessella.sky.shards import PARTS, shard_of
+from tessella.sky.shards import N_ZONES, PARTS, shard_of
 
 #: Name of the index.
 INDEX = "shards.json"
@@ -225,3 +225,35 @@ def read_stars_of(
             parts.setdefault(int(shard), []).append(batch.filter(pa.array(shards == shard)))
     for shard in sorted(parts):
         yield shard, in_order(pa.concat_tables(parts[shard]))
+
+
+def some_of(
+    stars: Iterable[tuple[int, pa.Table]], path: str | Path, wanted: Sequence[int]
+) -> Iterator[tuple[int, pa.Table]]:
+    """Give shards on, and refuse that there are none: the stars are those of another field.
+
+    Parameters
+    ----------
+    stars : iterable of (int, pyarrow.Table)
+        What `read_stars_of` gives of `wanted`.
+    path : path
+        Of the table.
+    wanted : sequence of int
+        Shards that the images of a run lie on; without any, no star is needed.
+
+    Raises
+    ------
+    DataError
+        After the last one.
+    """
+    count = 0
+    for shard, rows in stars:
+        count += rows.num_rows
+        yield shard, rows
+    if wanted and not count:
+        low = wanted[0] // PARTS - N_ZONES // 2
+        raise DataError(
+            f"{path}: none of its stars lies near an image of this run, the first of which is at "
+            f"declinations of {low} to {low + 1} degrees; 'reference_stars.table' must name Gaia "
+            "stars of the run's own field"
+        )

@@ -25,7 +25,7 @@ from tessella.plan.groupings import groups_of
 from tessella.plan.inbox import Held, look, seen
 from tessella.plan.limits import refuse_far, refuse_large
 from tessella.plan.patches import PlannedPatch, patch_name, plan_patches
-from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality
+from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality, refuse_foreign
 from tessella.plan.selection import (
     CHECKED_TYPES,
     NONE,
@@ -36,7 +36,7 @@ from tessella.plan.selection import (
     select,
     selection_id,
 )
-from tessella.plan.tiles import Tile, plan_tiles, tiles_of_groups
+from tessella.plan.tiles import Tile, plan_tiles, pointing_margin, tiles_of_groups
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def find_file(path: str, base: str | Path) -> Path:
 
 def _key(config: Config, base: str | Path) -> str:
     """Hash of everything that the plan depends on."""
-    parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS)]
+    parts: list[Any] = [config.model_dump(mode="json", include=_PLAN_SECTIONS), _searched(config)]
     if config.source == "simulate":
         parts.append(find_file(str(config.exposures), base).read_text())
     elif config.source == "telemetry":
@@ -180,9 +180,15 @@ def _grouped_tiles(
     """Return the tiles of all groups, and the images that are left out of them."""
     if config.tile.linking_deg is not None:
         refuse_far(images, config.tile.linking_deg)
-    tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels)
+    margin = pointing_margin(
+        (one.detectors for one in images), config.detector_window, *_searched(config)
+    )
+    tiles = plan_tiles(images, config.detector_window, config.tile.cutout_pixels, margin)
     cuts, table = config.groupings.cuts, config.groupings.table
-    quality = {} if table is None else read_quality(find_file(table, base))
+    quality = {}
+    if table is not None:
+        quality = read_quality(find_file(table, base))
+        refuse_foreign(table, quality, images)
     covered = {pair for tile in tiles for pairs in tile.members.values() for pair in pairs}
     groups, excluded = {}, []
     for name, (grouping, members) in groups_of(images, config.groupings.made).items():
@@ -194,6 +200,15 @@ def _grouped_tiles(
     grouped = tiles_of_groups(tiles, groups)
     refuse_large(grouped, config.tile.maximum_gigapixels)
     return grouped, excluded
+
+
+def _searched(config: Config) -> tuple[float, float]:
+    """Return the largest errors of pointing and roll that are looked for [arcsec]."""
+    both = config.align, config.solve
+    return (
+        max(one.search_radius_arcsec for one in both),
+        max(one.search_turn_arcsec for one in both),
+    )
 
 
 def _planned(tile: Tile) -> PlannedTile:
@@ -229,8 +244,8 @@ def plan_path(config: Config, base: str | Path) -> Path:
     return Path(config.results) / config.run / "plan" / f"{_key(config, base)}.json"
 
 
-def read_exclusions(path: str | Path) -> list[Exclusion]:
-    """Read from the file of a plan which images it leaves out.
+def read_plan(path: str | Path) -> Plan:
+    """Read the file of a plan.
 
     Raises
     ------
@@ -240,7 +255,7 @@ def read_exclusions(path: str | Path) -> list[Exclusion]:
     kept = _read(Path(path))
     if kept is None:
         raise DataError(f"{path}: no whole plan; start the run again, which writes it")
-    return [Exclusion(**entry) for entry in kept["excluded"]]
+    return _plan_of(kept)
 
 
 def load_plan(config: Config, base: str | Path, is_start: bool = True) -> Plan:
@@ -264,6 +279,10 @@ def load_plan(config: Config, base: str | Path, is_start: bool = True) -> Plan:
             part.write_text(_checked(json.dumps(asdict(plan), indent=1)))
         kept = _read(path)
         assert kept is not None
+    return _plan_of(kept)
+
+
+def _plan_of(kept: dict[str, Any]) -> Plan:
     return Plan(
         exposures={name: exposure_of(entry) for name, entry in kept["exposures"].items()},
         tiles={name: PlannedTile(**entry) for name, entry in kept["tiles"].items()},

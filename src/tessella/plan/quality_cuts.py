@@ -75,6 +75,30 @@ def _number(path: str | Path, line: int, column: str, word: str) -> float:
         ) from None
 
 
+def refuse_foreign(
+    path: str | Path, quality: Quality, exposures: Iterable[PlannedExposure]
+) -> None:
+    """Refuse a table of quality that says nothing of any image of a run.
+
+    Rows of other runs may stand in it beside those of this one.
+
+    Raises
+    ------
+    DataError
+        Naming an exposure of the table, and one of the run.
+    """
+    images = {(one.name, detector) for one in exposures for detector in (None, *one.detectors)}
+    if not images or images & quality.keys():
+        return
+    there = next((" ".join(filter(None, key)) for key in quality), "none")
+    names = sorted({name for name, _ in images})
+    raise DataError(
+        f"{path}: no row is of an image of this run: the first is of {there}, and the run's first "
+        f"exposure is {names[0]}; EXPOSURE is the stem of an exposure's files, without detector "
+        "and filter"
+    )
+
+
 def exclusions(
     group: str,
     exposures: Iterable[PlannedExposure],
@@ -122,6 +146,29 @@ def exclusions(
                 element = exposure.optical_element
                 found.append(Exclusion(group, exposure.name, detector, element, reason))
     return found
+
+
+def lost_images(
+    members: Iterable[tuple[str, str, str, str, str]], left_out: Mapping[str, Mapping[str, str]]
+) -> list[Exclusion]:
+    """List the images that no group adds, as nothing tells where they are.
+
+    Parameters
+    ----------
+    members : iterable of tuple
+        Group, region, exposure, detector and filter (as RAD has it) of all planned images, in the
+        order of adding; some may be there several times.
+    left_out : mapping
+        By region, the stem of the files of each image that its joint solution leaves out, and why.
+    """
+    found = {}
+    for group, region, exposure, detector, element in members:
+        stem = f"{exposure}_{detector}_{element}".lower()
+        why = left_out.get(region, {}).get(stem)
+        if why is not None:
+            one = Exclusion(group, exposure, detector, element, f"region {region}: {why}")
+            found[group, region, stem] = one
+    return list(found.values())
 
 
 def _values(exposure: PlannedExposure, detector: str, quality: Quality) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Which parts of the sky's lattice are made, and which exposures fall on them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,13 +9,11 @@ import numpy as np
 from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import detector_to_v2v3, v2v3_to_sky
 from tessella.errors import DataError
+from tessella.instrument.siaf import detector_aperture
 from tessella.models import Attitude, Lattice, PlannedExposure, Window
 from tessella.sky.matching import match_cells, reaches
 from tessella.sky.region_search import region_of
 from tessella.sky.tessellation import cell_lattice, lattice_of, regions
-
-#: The final pointing may differ from the planned one by this much [arcsec].
-POINTING_MARGIN_ARCSEC = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,35 @@ def outline(attitude: Attitude, detector: str, window: Window) -> tuple[np.ndarr
     return v2v3_to_sky(attitude, *_outline(detector, window))
 
 
+def pointing_margin(
+    detectors: Iterable[Collection[str]], window: Window, radius_arcsec: float, turn_arcsec: float
+) -> float:
+    """Return by how much a pixel may lie beside where it is planned [arcsec].
+
+    Parameters
+    ----------
+    detectors : iterable of collections of str
+        Those of each exposure, which are aligned together: the error of the roll turns them
+        about the mean of their reference points.
+    window : Window
+        The part of the detectors that is read.
+    radius_arcsec, turn_arcsec : float
+        Largest error of the pointing, and of the roll, that is looked for.
+
+    Examples
+    --------
+    >>> round(pointing_margin([["WFI01"]], Window(), 30.0, 300.0), 2)
+    30.46
+    """
+    farthest = 0.0
+    for names in {tuple(sorted(one)) for one in detectors}:
+        references = [(one.v2_ref, one.v3_ref) for one in map(detector_aperture, names)]
+        corners = np.concatenate([np.transpose(_outline(name, window)) for name in names])
+        arm = np.hypot(*(corners - np.mean(references, axis=0)).T).max()
+        farthest = max(farthest, float(arm))
+    return radius_arcsec + float(np.radians(turn_arcsec / 3600)) * farthest
+
+
 def footprints(exposures: Sequence[PlannedExposure], window: Window) -> Footprints:
     """Return the outlines of all detector images of exposures, as they were planned."""
     images, elements, outlines = [], [], []
@@ -72,7 +99,10 @@ def footprints(exposures: Sequence[PlannedExposure], window: Window) -> Footprin
 
 
 def plan_tiles(
-    exposures: Sequence[PlannedExposure], window: Window, cutout_pixels: int | None
+    exposures: Sequence[PlannedExposure],
+    window: Window,
+    cutout_pixels: int | None,
+    margin_arcsec: float,
 ) -> list[Tile]:
     """Plan the tiles of a set of exposures, which are all added together.
 
@@ -85,6 +115,8 @@ def plan_tiles(
     cutout_pixels : int, optional
         Side of one square around the middle of the exposures [pixels]; None makes every
         official cell that an exposure touches, grown by the margin of its pointing.
+    margin_arcsec : float
+        See `pointing_margin`: no cell that a final pointing reaches is missing.
 
     Returns
     -------
@@ -100,9 +132,9 @@ def plan_tiles(
         return []
     known = footprints(exposures, window)
     if cutout_pixels is None:
-        return _cells(known)
+        return _cells(known, margin_arcsec)
     lattice = _cutout(known, cutout_pixels)
-    near = np.flatnonzero(_reach(known, lattice))
+    near = np.flatnonzero(_reach(known, lattice, margin_arcsec))
     if not near.size:
         raise DataError(
             "no exposure falls on the planned tile; check RA, DEC and 'tile.cutout_pixels'"
@@ -110,8 +142,8 @@ def plan_tiles(
     return [Tile("full", lattice, _by_filter(known, near))]
 
 
-def _cells(known: Footprints) -> list[Tile]:
-    matches = match_cells(known.ra, known.dec, POINTING_MARGIN_ARCSEC)
+def _cells(known: Footprints, margin_arcsec: float) -> list[Tile]:
+    matches = match_cells(known.ra, known.dec, margin_arcsec)
     keys = np.stack([matches.region, matches.column, matches.row])
     cells, which = np.unique(keys, axis=1, return_inverse=True)
     # Footprints of a cell keep their order: a stable sort.
@@ -139,11 +171,11 @@ def _cutout(known: Footprints, size: int) -> Lattice:
     return lattice_of(region, round(middle_x - size / 2), round(middle_y - size / 2), size, size)
 
 
-def _reach(known: Footprints, lattice: Lattice) -> np.ndarray:
+def _reach(known: Footprints, lattice: Lattice, margin_arcsec: float) -> np.ndarray:
     x, y = sky_to_pixel(lattice, known.ra, known.dec)
     half = lattice.nx / 2, lattice.ny / 2
     middle = half[0] - 0.5, half[1] - 0.5
-    return reaches(x, y, middle, half, POINTING_MARGIN_ARCSEC / lattice.pixel_scale_arcsec)
+    return reaches(x, y, middle, half, margin_arcsec / lattice.pixel_scale_arcsec)
 
 
 def tiles_of_groups(

@@ -80,6 +80,15 @@ def sky_map(data: np.ndarray, bad: np.ndarray, box: int = _SKY_BOX) -> np.ndarra
     return np.repeat(np.repeat(smooth, box, axis=0), box, axis=1)[:ny, :nx]
 
 
+def _unusable(image: Image) -> np.ndarray:
+    """Return True where a pixel does not count: by its flags, or without a finite value or error.
+
+    Filters that run along a row carry one NaN to its end.
+    """
+    flagged = (image.dq & flags.DO_NOT_USE) != 0
+    return np.asarray(flagged | ~np.isfinite(image.data) | ~np.isfinite(image.err))
+
+
 def find_peaks(image: Image, threshold: float) -> np.ndarray:
     """Return row and column of local maxima that stand out of the sky, brightest first, (n, 2).
 
@@ -89,7 +98,7 @@ def find_peaks(image: Image, threshold: float) -> np.ndarray:
     threshold : float
         Signal-to-noise of the 3 x 3 pixels around a peak.
     """
-    bad = ((image.dq & flags.DO_NOT_USE) != 0) | ~np.isfinite(image.data)
+    bad = _unusable(image)
     signal = np.where(bad, 0.0, image.data - sky_map(image.data, bad))
     variance = np.where(bad, 0.0, image.err**2)
     ratio = (
@@ -175,8 +184,7 @@ def measure_stars(image: Image, psf: EffectivePsf, threshold: float, n_brightest
     Stars
     """
     peaks = find_peaks(image, threshold)[:n_brightest]
-    bad = ((image.dq & flags.DO_NOT_USE) != 0) | ~np.isfinite(image.data)
-    variance = np.where(bad, np.inf, image.err**2)
+    variance = np.where(_unusable(image), np.inf, image.err**2)
     rows = [_measure(image.data, variance, psf, int(px), int(py)) for py, px in peaks]
     x, y, x_err, y_err, flux, flux_err, chisq, is_good = np.array(rows, float).reshape(-1, 8).T
     return Stars(x, y, x_err, y_err, flux, flux_err, chisq, is_good.astype(bool))
