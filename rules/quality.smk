@@ -16,6 +16,7 @@ rule make_report:
         ],
         stars=of_exposures("stars.ecsv"),
         wcs=of_exposures("wcs.asdf"),
+        solutions=list(astrometry_of_regions().values()),
         verdicts=[
             f"{RESULTS}/level2/{name}_{exposure.element}_verdict.json"
             for name, exposure in ALIGNED.items()
@@ -56,6 +57,7 @@ rule make_report:
         options=json.dumps(report_options()),
         run=cfg.run,
         truth=json.dumps(TRUTH),
+        solutions=lambda wildcards, input: json.dumps(list(input.solutions)),
         verdicts=lambda wildcards, input: json.dumps(list(input.verdicts)),
         ledgers=lambda wildcards, input: json.dumps(list(input.ledgers)),
         benchmarks=f"{RESULTS}/benchmarks",
@@ -63,7 +65,8 @@ rule make_report:
         "python {input.script:q} --options {params.options:q} --run {params.run:q}"
         " --truth {params.truth:q} --ledgers {params.ledgers:q} --catalogs {input.catalogs:q}"
         " --segmentations {input.segmentations:q} --mosaics {input.mosaics:q} --stars {input.stars:q}"
-        " --wcs {input.wcs:q} --verdicts {params.verdicts:q} --reference-stars {input.reference_stars:q}"
+        " --wcs {input.wcs:q} --solutions {params.solutions:q} --verdicts {params.verdicts:q}"
+        " --reference-stars {input.reference_stars:q}"
         " --encircled-energy {input.encircled_energy:q} --psfs {input.psfs:q}"
         " --benchmarks {params.benchmarks:q} --page {output.page:q} --summary {output.summary:q}"
         " --times-page {output.times_page:q} --times {output.times:q}"

@@ -1,4 +1,4 @@
-"""Level 2 -> final WCS: align the detectors of one exposure with the reference stars."""
+"""Level 2 -> tied WCS: align the detectors of one exposure with the reference stars."""
 
 import logging
 
@@ -6,7 +6,7 @@ from tessella.stage import stage_arguments
 
 
 def main(argv=None):
-    """Measure the stars of all detectors, align them, write the final WCS and the stars of each."""
+    """Measure the stars of all detectors, align them, write the tied WCS and the stars of each."""
     args = stage_arguments(
         __doc__, argv, "options", "images*", "psfs*", "reference_stars", "wcs*", "stars*"
     )

@@ -7,8 +7,8 @@ def main(argv=None):
     """Read the samples of all tiles and exposures, make the figures, write and draw them."""
     args = stage_arguments(
         __doc__, argv, "options", "run:str", "truth:json", "ledgers:json",
-        "catalogs*", "segmentations*", "mosaics*", "stars*", "wcs*", "verdicts:json",
-        "reference_stars", "encircled_energy", "psfs*", "benchmarks",
+        "catalogs*", "segmentations*", "mosaics*", "stars*", "wcs*", "solutions:json",
+        "verdicts:json", "reference_stars", "encircled_energy", "psfs*", "benchmarks",
         "page", "summary", "times_page", "times",
         "pictures*", "astrometry", "fluxes", "pulls", "depth",
     )  # fmt: skip
@@ -21,20 +21,23 @@ def main(argv=None):
 
     made_from = [
         *args.catalogs, *args.segmentations, *args.mosaics, *args.stars, *args.wcs,
-        *args.verdicts, *args.ledgers, *args.psfs, args.reference_stars, args.encircled_energy,
-        *([args.truth] if args.truth else []),
+        *args.solutions, *args.verdicts, *args.ledgers, *args.psfs, args.reference_stars,
+        args.encircled_energy, *([args.truth] if args.truth else []),
     ]  # fmt: skip
     origin = provenance("make_report", {"run": args.run, **args.options}, made_from)
     tiles = inputs.read_tiles(
         args.catalogs, args.segmentations, args.mosaics,
         args.encircled_energy, args.psfs, args.truth, args.options,
     )  # fmt: skip
-    exposures, elements = inputs.read_exposures(args.stars, args.wcs, args.reference_stars)
+    exposures, elements = inputs.read_exposures(
+        args.stars, args.wcs, args.reference_stars, args.solutions
+    )
     verdicts = inputs.read_verdicts(args.verdicts)
     packets = inputs.read_packets(args.ledgers)
 
     truth, sources, sky = join_samples([tile.samples for tile in tiles])
-    found = assess(truth, sources, sky, exposures, elements)
+    added = [k for k, stars in enumerate(exposures) if stars.is_added]
+    found = assess(truth, sources, sky, [exposures[k] for k in added], [elements[k] for k in added])
     counts = args.options["n_exposures"], len(sources.ra)
     summary = summarize(found, *counts, packets, args.truth)
     write_summary(args.summary, summary, origin)

@@ -1,6 +1,7 @@
 """From files of measured stars to corrected transformations, and back."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import exposures
@@ -19,16 +20,19 @@ from tessella.astrometry.joint_geometry import (
 from tessella.astrometry.wcs import v2v3_to_detector
 from tessella.errors import DataError
 from tessella.io.astrometry_solution import (
+    SolvedRow,
     read_astrometry,
     read_corrections,
     read_measured_image,
 )
 from tessella.io.exposure_meta import exposure_meta
+from tessella.io.report_inputs import read_exposure_stars, read_exposures
 from tessella.io.star_shards import read_stars_of
-from tessella.io.stars import write_reference_stars, write_stars
+from tessella.io.stars import read_stars, write_reference_stars, write_stars
 from tessella.io.wcs import read_wcs, write_wcs
 from tessella.models import WcsCorrection, Window
 from tessella.psf.fit import Stars
+from tessella.quality.astrometry import repeats
 
 WINDOW = Window(1536, 1536, 1024, 1024)
 META = exposure_meta(exposures.HEADER, "WFI01", WINDOW, exposures.PATTERN, 4000)
@@ -181,3 +185,43 @@ def test_files_of_two_images_are_refused(region):
             folder / f"{names[0]}_stars.ecsv", folder / f"{names[1]}_wcs.asdf",
             folder / "reference_stars.parquet",
         )  # fmt: skip
+
+
+def test_report_places_stars_as_coadds_do(region):
+    """By the tie and the joint solution: images repeat each other better than ties do."""
+    folder, names, *_, pixels = region
+    solution = folder / "region2734_astrometry.ecsv"
+    paths = [[folder / f"{name}_{kind}" for name in names] for kind in ("stars.ecsv", "wcs.asdf")]
+    known = folder / "reference_stars.parquet"
+    rms = []
+    for solutions in ([], [solution]):
+        found, _ = read_exposures(*paths, known, solutions)
+        used = [replace(stars, is_used=stars.is_good) for stars in found]
+        rms.append(np.sqrt(np.mean(repeats(used)[1] ** 2)))
+        assert all(stars.is_added for stars in found)
+    # Ties are off by 2 mas per axis. Errors of centroids, of pixels of 110 mas: some 500 stars
+    # tell their rms to 3 %, the six parameters of three images take up less, and stars that are in
+    # all images are as bright as the others: three times.
+    flux = np.concatenate([read_stars(path)["flux"][:-1] for path in paths[0]])
+    expected = 110 * star_fields.WIDTH * np.sqrt(np.mean(1 / flux))
+    assert rms[1] == pytest.approx(expected, rel=0.1)
+    assert rms[0] > np.hypot(expected, 1.0)
+    assert found[0].status == "aligned; solved: affine"
+    corrections = read_corrections(solution)
+    for stars, name, path, (x, y) in zip(found, names, paths[1], pixels, strict=True):
+        expected = read_wcs(path, corrections[name])[0](x, y)
+        np.testing.assert_array_equal([stars.ra[stars.is_good], stars.dec[stars.is_good]], expected)
+
+
+def test_tied_wcs_and_table_of_stars_agree_where_nothing_is_corrected(region):
+    folder, names, *_ = region
+    stars, wcs = folder / f"{names[0]}_stars.ecsv", folder / f"{names[0]}_wcs.asdf"
+    known = folder / "reference_stars.parquet"
+    plain, _ = read_exposure_stars(stars, wcs, known, None)
+    nothing, _ = read_exposure_stars(
+        stars, wcs, known, SolvedRow("unchanged", False, WcsCorrection())
+    )
+    # 1e-13 degrees are 4e-7 mas.
+    np.testing.assert_allclose(nothing.ra, plain.ra, atol=1e-12)
+    np.testing.assert_allclose(nothing.dec, plain.dec, atol=1e-12)
+    assert not nothing.is_added

@@ -1,5 +1,7 @@
 """A drawn catalogue of which every figure is known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,32 @@ def test_single_exposures_show_what_alignment_did():
     assert len(after) == (truth.bands["F158"].snr > 100).sum()
     np.testing.assert_allclose(before[:, 1], 300, atol=1e-3)
     np.testing.assert_allclose(after, 0, atol=1e-3)
+
+
+def test_repeats_are_the_scatter_of_one_position():
+    truth, rng = truth_of(), generator("test repeats")
+    used = np.arange(N) % 2 == 0
+    images = []
+    for k, n in enumerate((N, N, N // 2)):
+        exposure = exposure_of(truth, used & (np.arange(N) < n))
+        # The pointing of each is off by its own number of mas.
+        east, north = 2.0 * rng.normal(size=(2, N)) / 3.6e6
+        images.append(
+            replace(
+                exposure,
+                ra=truth.ra + east / np.cos(np.radians(truth.dec)),
+                dec=truth.dec + north,
+                dec_before=truth.dec + k * 100 / 3.6e6,
+            )
+        )
+    before, after = astrometry.repeats([images[1], images[0], images[2]])
+    assert len(after) == 2 * used.sum() + used[: N // 2].sum()
+    # Of some 5/4 N stars of 2 coordinates each; four times their error.
+    assert np.sqrt(np.mean(after**2)) == pytest.approx(2.0, rel=4 / np.sqrt(2 * len(after)))
+    # Pairs of 0 and 100, and triples of 0, 100, 200: each has a spread of 100 or 100 / sqrt(2).
+    assert 100 / np.sqrt(2) < np.sqrt(np.mean(before[:, 1] ** 2)) < 100
+    assert not np.concatenate(astrometry.repeats([])).size
+    assert not np.concatenate(astrometry.repeats(images[:1])).size
 
 
 def test_without_truth_figures_are_not_measured_and_never_zero():

@@ -6,7 +6,7 @@ coadds), ``n_stars``, ``n_references``, ``rms_mas``, ``shift_v2``, ``shift_v3`` 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def read_measured_image(
     Parameters
     ----------
     stars, wcs : path
-        Measured stars and final WCS of one image.
+        Measured stars and tied WCS of one image.
     reference_stars : path
         Those of the run; the ones around the image are moved to its epoch.
 
@@ -129,23 +129,42 @@ def read_astrometry(path: str | Path) -> Table:
     return Table.read(path, format="ascii.ecsv")
 
 
-def read_corrections(path: str | Path) -> dict[str, WcsCorrection]:
-    """Read the correction of each image of a region, by the stem of its files."""
-    return {
-        str(row["image"]): WcsCorrection(*(float(row[name]) for name in _CORRECTION))
-        for row in read_astrometry(path)
-    }
+@dataclass(frozen=True)
+class SolvedRow:
+    """What the table says of one image."""
+
+    status: str
+    #: Whether it takes part in coadds.
+    is_added: bool
+    correction: WcsCorrection
 
 
-def read_left_out(path: str | Path) -> dict[str, str]:
-    """Read which images of a region take no part in coadds: stem of their files to status.
+def read_solved(path: str | Path) -> dict[str, SolvedRow]:
+    """Read what the solution of a region says of each image, by the stem of its files.
 
     Raises
     ------
     DataError
-        If the table does not say so.
+        If the table does not say whether images take part in coadds.
     """
     table = read_astrometry(path)
     if "is_added" not in table.colnames:
         raise DataError(f"{path}: column is_added is missing; remove the table, to be made again")
-    return {str(row["image"]): str(row["status"]) for row in table if not row["is_added"]}
+    return {
+        str(row["image"]): SolvedRow(
+            str(row["status"]),
+            bool(row["is_added"]),
+            WcsCorrection(*(float(row[name]) for name in _CORRECTION)),
+        )
+        for row in table
+    }
+
+
+def read_corrections(path: str | Path) -> dict[str, WcsCorrection]:
+    """Read the correction of each image of a region, by the stem of its files."""
+    return {name: row.correction for name, row in read_solved(path).items()}
+
+
+def read_left_out(path: str | Path) -> dict[str, str]:
+    """Read which images of a region take no part in coadds: stem of their files to status."""
+    return {name: row.status for name, row in read_solved(path).items() if not row.is_added}

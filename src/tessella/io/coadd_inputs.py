@@ -94,9 +94,9 @@ def open_input(
     image_path : path
         A Level 2 file of any origin.
     wcs_path : path, optional
-        Its final WCS; None takes the image's own.
+        Its tied WCS; None takes the image's own.
     correction : WcsCorrection, optional
-        Of the joint solution.
+        Of the joint solution, which makes it the final WCS.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def open_input(
     about = read_about(image_path)
     if wcs_path is None:
         if correction is not None:
-            raise ValueError(f"{image_path}: a correction belongs to a final WCS; none is given")
+            raise ValueError(f"{image_path}: a correction belongs to a tied WCS; none is given")
         to_sky = about.wcs
     else:
         to_sky, _ = read_wcs(wcs_path, correction)

@@ -13,6 +13,7 @@ from scipy.ndimage import maximum_filter
 from tessella.errors import DataError
 from tessella.instrument.optical_elements import ab_zero_point
 from tessella.io.asdf_files import open_roman
+from tessella.io.astrometry_solution import SolvedRow, image_name, read_solved
 from tessella.io.catalog import read_catalog, read_detection
 from tessella.io.level0 import read_ledger
 from tessella.io.level3 import read_mosaic
@@ -20,6 +21,7 @@ from tessella.io.references import read_effective_psf, read_encircled_energy
 from tessella.io.seals import sha256
 from tessella.io.stars import read_reference_stars, read_stars
 from tessella.io.verdict import read_verdict
+from tessella.io.wcs import read_wcs
 from tessella.photometry.band import EncircledEnergy, prepare_band
 from tessella.quality.colour import binned
 from tessella.quality.prediction import deepest_aperture, saturation_flux
@@ -189,17 +191,36 @@ def _sources(path: Path, elements: Sequence[str]) -> Sources:
 
 
 def read_exposures(
-    stars: Sequence[Path], wcs: Sequence[Path], reference_stars: Path
+    stars: Sequence[Path], wcs: Sequence[Path], reference_stars: Path, astrometry: Iterable[Path]
 ) -> tuple[list[ExposureStars], list[str]]:
-    """Read the stars of all detector images, and the optical element of each."""
-    pairs = [read_exposure_stars(*files, reference_stars) for files in zip(stars, wcs, strict=True)]
+    """Read the stars of all detector images, and the optical element of each.
+
+    Parameters
+    ----------
+    stars, wcs : sequences of paths
+        Measured stars and tied WCS of each image, in the same order.
+    reference_stars : path
+    astrometry : iterable of paths
+        Joint solutions of all regions, whose corrections are applied; of an image that lies in
+        several, that of the first counts.
+    """
+    solved: dict[str, SolvedRow] = {}
+    for path in astrometry:
+        solved = read_solved(path) | solved
+    pairs = [
+        read_exposure_stars(*files, reference_stars, solved.get(image_name(files[0])))
+        for files in zip(stars, wcs, strict=True)
+    ]
     return [found for found, _ in pairs], [element for _, element in pairs]
 
 
-def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[ExposureStars, str]:
+def read_exposure_stars(
+    stars: Path, wcs: Path, reference_stars: Path, solved: SolvedRow | None
+) -> tuple[ExposureStars, str]:
     """Read the stars of an image and the reference stars at its time; and its optical element.
 
-    Reference stars without a measured motion are left out.
+    Reference stars without a measured motion are left out. `solved` is what the joint solution
+    says of the image; None for one that falls on no tile.
     """
     with open_roman(wcs, with_arrays=False) as roman:
         meta = roman["meta"]
@@ -212,18 +233,24 @@ def read_exposure_stars(stars: Path, wcs: Path, reference_stars: Path) -> tuple[
     def column(name: str, kind: type = float) -> np.ndarray:
         return np.asarray(table[name]).astype(kind)
 
+    ra, dec = column("ra"), column("dec")
+    if solved is not None:
+        to_sky, _ = read_wcs(wcs, solved.correction)
+        ra, dec = to_sky(column("x"), column("y"), with_bounding_box=False)
+        status = f"{status}; {solved.status}"
     return (
         ExposureStars(
             name=stars.name.removesuffix("_stars" + stars.suffix),
             ra_before=column("ra_pointing"),
             dec_before=column("dec_pointing"),
-            ra=column("ra"),
-            dec=column("dec"),
+            ra=ra,
+            dec=dec,
             is_good=column("is_good", bool),
             is_used=column("is_used", bool),
             reference_ra=reference.ra[reference.is_moved],
             reference_dec=reference.dec[reference.is_moved],
             status=status,
+            is_added=solved is None or solved.is_added,
         ),
         element,
     )

@@ -22,6 +22,8 @@ FIGURES = (
 DETAILS = (
     ("gaia_before_mas", "Stars of the alignment from Gaia, before, rms per axis", "mas"),
     ("gaia_after_mas", "Stars of the alignment from Gaia, after, rms per axis", "mas"),
+    ("repeats_before_mas", "The same from the mean of their images, before, rms per axis", "mas"),
+    ("repeats_after_mas", "The same from the mean of their images, after, rms per axis", "mas"),
     ("completeness_snr10", "Completeness of", "%"),
     ("purity_snr10", "Purity", "%"),
 )

@@ -151,7 +151,7 @@ def write_stars(
     stars: Stars,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the measured stars of an image, placed by the pointing and by the final WCS."""
+    """Write the measured stars of an image, placed by the pointing and by the tie."""
     direction = to_v2v3(image.wcs, stars.x, stars.y)
     before = v2v3_to_sky(image.attitude, *direction)
     after = v2v3_to_sky(alignment.attitude, *direction)
@@ -178,8 +178,8 @@ def read_stars(path: str | Path) -> Table:
     -------
     Table
         The columns of `tessella.psf.fit.Stars`, the positions [deg] by the pointing
-        (``ra_pointing``, ``dec_pointing``) and by the final WCS (``ra``, ``dec``), and
-        ``is_used`` for the stars that took part in the alignment.
+        (``ra_pointing``, ``dec_pointing``) and by the tie (``ra``, ``dec``; the joint solution
+        comes later), and ``is_used`` for the stars that took part in the alignment.
     """
     sha256(path)
     return Table.read(path, format="ascii.ecsv")

@@ -1,4 +1,8 @@
-"""Final WCS of detector images in official files (`..._wcs.asdf`, WfiWcsModel)."""
+"""WCS of detector images by their tie to the reference stars, in official files.
+
+A `..._wcs.asdf` (WfiWcsModel) holds what the alignment of the exposure found. The final WCS, which
+coadds and the report use, is that with the correction of the joint solution: `read_wcs`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +28,7 @@ def write_wcs(
     alignment: Alignment,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the final WCS of an image, for its own pixels and for those of its Level 1 file.
+    """Write the tied WCS of an image, for its own pixels and for those of its Level 1 file.
 
     Parameters
     ----------
@@ -34,7 +38,7 @@ def write_wcs(
     meta : mapping
         Metadata of the Level 2 file, carried on.
     alignment : Alignment
-        Its attitude is the final one; its status says whether it differs.
+        Its attitude is that of the tie; its status says whether it is another than the image's.
     provenance : mapping
     """
     model = rdm.WfiWcsModel.create_fake_data()
@@ -68,14 +72,15 @@ def write_wcs(
 def read_wcs(
     path: str | Path, correction: WcsCorrection | None = None
 ) -> tuple[WCS, dict[str, Any]]:
-    """Read the final transformation of a Level 2 image and what became of its alignment.
+    """Read the transformation of a Level 2 image and what became of its alignment.
 
     Parameters
     ----------
     path : path
         What `write_wcs` wrote.
     correction : WcsCorrection, optional
-        Of the joint solution (`tessella.io.astrometry_solution.read_corrections`).
+        Of the joint solution (`tessella.io.astrometry_solution.read_corrections`): with it the
+        transformation is the final one, without it that of the tie.
     """
     with open_roman(path) as roman:
         wcs, info = roman["wcs_l2"], roman["meta"]["wcsinfo"]

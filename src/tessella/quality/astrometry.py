@@ -79,3 +79,34 @@ def against_references(exposures: Sequence[ExposureStars]) -> tuple[np.ndarray, 
         before.append(offsets_mas(stars.ra_before[star], stars.dec_before[star], *place))
         after.append(offsets_mas(stars.ra[star], stars.dec[star], *place))
     return np.concatenate(before), np.concatenate(after)
+
+
+def repeats(exposures: Sequence[ExposureStars]) -> tuple[np.ndarray, np.ndarray]:
+    """Return offsets of stars from the mean of their images [mas], before and after, (n, 2).
+
+    Of stars that took part in the alignment of two images or more, scaled by sqrt(n / (n - 1)):
+    their rms is that of a single position. Positions before the alignment have means of their own.
+    """
+    ra, dec, star = np.empty(0), np.empty(0), []
+    for stars in exposures:
+        used = np.flatnonzero(stars.is_used)
+        index = match(stars.ra[used], stars.dec[used], ra, dec, PAIR_ARCSEC)
+        new = index < 0
+        index[new] = len(ra) + np.arange(new.sum())
+        ra, dec = np.append(ra, stars.ra[used[new]]), np.append(dec, stars.dec[used[new]])
+        star.append(index)
+    of = np.concatenate([np.empty(0, int), *star])
+    count = np.bincount(of, minlength=len(ra))
+    several = count[of] >= 2
+    found = []
+    for names in (("ra_before", "dec_before"), ("ra", "dec")):
+        there_ra, there_dec = (
+            np.concatenate([np.empty(0), *(getattr(one, name)[one.is_used] for one in exposures)])
+            for name in names
+        )
+        offsets = offsets_mas(there_ra, there_dec, ra[of], dec[of])
+        sums = np.stack([np.bincount(of, column, len(ra)) for column in offsets.T], axis=-1)
+        apart = offsets - (sums / np.maximum(count, 1)[:, None])[of]
+        scale = np.sqrt(count / np.maximum(count - 1, 1))[of]
+        found.append((apart * scale[:, None])[several])
+    return found[0], found[1]

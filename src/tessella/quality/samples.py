@@ -122,7 +122,7 @@ class ExposureStars:
     """Stars measured in one detector image; arrays are (n,)."""
 
     name: str
-    #: Positions by the spacecraft's pointing and by the final WCS [deg].
+    #: Positions by the spacecraft's pointing, and by the WCS that coadds are made with [deg].
     ra_before: np.ndarray
     dec_before: np.ndarray
     ra: np.ndarray
@@ -133,8 +133,10 @@ class ExposureStars:
     #: Positions of the reference stars at the time of the exposure [deg], (m,).
     reference_ra: np.ndarray
     reference_dec: np.ndarray
-    #: What became of the alignment.
+    #: What became of the alignment, and of the joint solution.
     status: str
+    #: Whether the image takes part in coadds.
+    is_added: bool = True
 
 
 @dataclass(frozen=True)

@@ -85,15 +85,18 @@ def assess(
     sky : mapping
         Apertures on empty sky by optical element.
     exposures : sequence of ExposureStars
-        Stars of every detector image.
+        Stars of every detector image that is added.
     elements : sequence of str
         Optical element of each of them.
     """
     reference = astrometry.against_references(exposures)
     references = Offsets(*reference, np.empty((0, 2)))
+    repeats = astrometry.repeats(exposures)
     details: dict[str, Any] = {
         "gaia_before_mas": rms_figure(references.before, "gaia before", None),
         "gaia_after_mas": rms_figure(references.after, "gaia after", None),
+        "repeats_before_mas": rms_figure(repeats[0], "repeats before", None),
+        "repeats_after_mas": rms_figure(repeats[1], "repeats after", None),
     }
     figures: dict[str, Any] = {
         "completeness_snr10": None,
