@@ -100,11 +100,11 @@ def repeats(exposures: Sequence[ExposureStars]) -> tuple[np.ndarray, np.ndarray]
     several = count[of] >= 2
     found = []
     for names in (("ra_before", "dec_before"), ("ra", "dec")):
-        own_ra, own_dec = (
+        there_ra, there_dec = (
             np.concatenate([np.empty(0), *(getattr(one, name)[one.is_used] for one in exposures)])
             for name in names
         )
-        offsets = offsets_mas(own_ra, own_dec, ra[of], dec[of])
+        offsets = offsets_mas(there_ra, there_dec, ra[of], dec[of])
         sums = np.stack([np.bincount(of, column, len(ra)) for column in offsets.T], axis=-1)
         apart = offsets - (sums / np.maximum(count, 1)[:, None])[of]
         scale = np.sqrt(count / np.maximum(count - 1, 1))[of]
