@@ -337,11 +337,16 @@ def look_at(bench: Bench, image: Path, wcs: Path) -> tuple[np.ndarray, np.ndarra
     return source.rows(0, ny).good, on
 
 
-def read_amplification() -> dict[str, float]:
-    """Return how often rows of images are read by jobs of 8 x 8 cells (bench_tessellation.py)."""
+def read_amplification() -> dict[str, dict[str, float]]:
+    """Return how often rows are read by jobs of 8 x 8 cells, and by the blocks of such a job."""
     path = Path(__file__).parent / "results" / "tessellation.json"
     rows = json.loads(path.read_text())["reading"]
-    return {one["what"]: one["rows_read_by_jobs"] for one in rows if "rows_read_by_jobs" in one}
+    told = {"jobs": "rows_read_by_jobs", "blocks": "rows_read_by_blocks"}
+    return {
+        one["what"]: {name: one[key] for name, key in told.items()}
+        for one in rows
+        if "rows_read_by_blocks" in one
+    }
 
 
 def ratios(content: Mapping[str, Any]) -> dict[str, float]:

@@ -15,20 +15,32 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 import tessella
 from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
-from tessella.astrometry.wcs import attitude_of, detector_to_v2v3, v2v3_to_sky
+from tessella.astrometry.wcs import (
+    attitude_of,
+    detector_to_sky,
+    detector_to_v2v3,
+    v2v3_to_sky,
+)
+from tessella.coadd.accumulate import Box
+from tessella.coadd.block_sums import STRIP
+from tessella.coadd.places import places_of
 from tessella.instrument import siaf
 from tessella.models import Attitude, Window
 from tessella.plan.patches import PATCH_CELLS, patch_of_cell
 from tessella.plan.tiles import outline, pointing_margin
+from tessella.run.coadd_patch import share_of_blocks
 from tessella.sky.matching import match_cells, primary_cell
-from tessella.sky.tessellation import CELL_PITCH, cell_lattice, cells_of, regions
+from tessella.sky.tessellation import CELL_PITCH, CELL_SIZE, cell_lattice, cells_of, regions
 
+ROOT = Path(__file__).parents[1]
 WINDOW = Window()
 #: By which footprints are grown in a plan [arcsec]: errors of 30 and 300 arcsec are looked for.
 MARGIN = pointing_margin([siaf.DETECTORS], WINDOW, 30.0, 300.0)
@@ -169,6 +181,7 @@ def read_by_patches(angle: float) -> dict:
         "what": f"images on 8 x 8 patches, detectors turned by {angle:g} deg",
         "images_read_by_jobs": round(times_read, 3),
         "rows_read_by_jobs": round(rows_read(pointings, lattice), 3),
+        "rows_read_by_blocks": round(rows_read_by_blocks(angle), 3),
         "n_images": len(footprints[0]),
     }
 
@@ -183,6 +196,25 @@ def rows_read(pointings, lattice) -> float:
         names = (place[0] * 100 + place[1]).reshape(-1, N_GRID)
         n_rows += sum(len(np.unique(one)) for one in names)
     return n_rows / (len(pointings) * len(siaf.DETECTORS) * N_GRID)
+
+
+def rows_read_by_blocks(angle: float) -> float:
+    """Return how often a row of an image inside a patch is read by the blocks of one rank."""
+    lattice = cell_lattice(regions()[1500], 0, 0)
+    side = (PATCH_CELLS - 1) * CELL_PITCH + CELL_SIZE
+    center = tuple(float(v) for v in pixel_to_sky(lattice, side / 2, side / 2))
+    attitude = attitude_of("WFI01", *center, angle)
+    shape = (siaf.ACTIVE_SIZE, siaf.ACTIVE_SIZE)
+    places = places_of(partial(detector_to_sky, attitude, "WFI01"), shape, lattice)
+    default = yaml.safe_load((ROOT / "config/default.yaml").read_text())
+    block_pixels = default["coadd"]["block_pixels"]
+    n_rows = 0
+    for block in share_of_blocks(Box(0, 0, side, side), 0, 1, block_pixels, places.row_direction):
+        # As `add_image` reads them: whole strips, over the block and half a pixel around it.
+        low_x, low_y = block.x0 - 0.5, block.y0 - 0.5
+        first, stop = places.rows_on(low_x, low_x + block.nx, low_y, low_y + block.ny)
+        n_rows += stop - first + first % STRIP
+    return n_rows / siaf.ACTIVE_SIZE
 
 
 def read_in_survey(ra: np.ndarray, dec: np.ndarray) -> dict:
