@@ -36,6 +36,8 @@ lists = [
 ]
 named = [str(word) for words in lists for word in words]
 words = [Path(word) for word in named if word.startswith("results/") and Path(word).suffix]
+# The plan is Snakemake's own.
+words = [word for word in words if word.parent.name != "plan"]
 if STAGE == "write_association":  # it names images that need not be there yet
     words = words[-1:]
 words += [word.with_name(word.name + ".json") for word in words if word.suffix == ".l0"]
