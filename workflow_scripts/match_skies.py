@@ -12,26 +12,25 @@ def main(argv=None):
     )
     from tessella.coadd.sky_blocks import NO_SKY, sky_blocks
     from tessella.coadd.sky_levels import match_skies
-    from tessella.io.astrometry_solution import read_left_out
     from tessella.io.placed_inputs import write_placed_inputs
     from tessella.io.provenance import provenance
     from tessella.io.region_inputs import open_corrected, pixels_of, placed_input, with_skies
     from tessella.sky.tessellation import cell_lattice, regions
 
     lattice = cell_lattice(regions()[args.region], 0, 0)
-    # Without a sky they have no weight, and add nothing to any sum.
-    left_out = read_left_out(args.astrometry)
-    placed, measured = [], []
-    for item, correction in open_corrected(args.images, args.wcs, args.astrometry):
-        placed.append(placed_input(item, correction, lattice))
-        is_added = item.name not in left_out
-        sky = sky_blocks(placed[-1].places, pixels_of(item)) if is_added else NO_SKY
+    placed, measured, left_out = [], [], set()
+    for item, solved in open_corrected(args.images, args.wcs, args.astrometry):
+        placed.append(placed_input(item, solved, lattice))
+        # Without a sky an image has no weight, and adds nothing to any sum.
+        sky = sky_blocks(placed[-1].places, pixels_of(item)) if solved.is_added else NO_SKY
         measured.append(sky)
+        if not solved.is_added:
+            left_out.add(item.name)
     skies = match_skies([item.name for item in placed], measured, **args.options)
     placed = with_skies(placed, skies, measured)
     for item in placed:
         if item.name in left_out:
-            logging.warning("%s: left out: %s", item.name, left_out[item.name])
+            logging.warning("%s: left out: %s", item.name, item.wcs_status)
             continue
         told = item.name, item.level, item.n_shared_blocks
         logging.info("%s: sky %.5f MJy / sr, %d shared blocks", *told)

@@ -18,6 +18,7 @@ from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import attitude_of, detector_to_sky
 from tessella.coadd.accumulate import PLANES
 from tessella.errors import DataError
+from tessella.io.astrometry_solution import SolvedRow
 from tessella.io.coadd_inputs import open_input
 from tessella.io.exposure_meta import exposure_meta
 from tessella.io.level2 import read_meta, write_image
@@ -41,6 +42,9 @@ OPTIONS = {
     "pixfrac": 1.0, "block_pixels": 190,
     "readd_sky_sigma": 0.01, "readd_wcs_pixels": 0.01, "readd_outliers": 0,
 }  # fmt: skip
+
+
+SOLVED = SolvedRow("solved", True, 9, 1.0, WcsCorrection())
 
 
 def exposure(folder, number, element="F158", dec=45.0):
@@ -79,7 +83,7 @@ def row(paths, region, level=0.7, outliers=(5, 9000)):
     opened = open_input(*paths)
     rows = opened.rows(0, 248)
     variance = float(np.median((rows.var_poisson + rows.var_rnoise)[rows.good]))
-    placed = placed_input(opened, WcsCorrection(), cell_lattice(regions()[region], 0, 0))
+    placed = placed_input(opened, SOLVED, cell_lattice(regions()[region], 0, 0))
     placed = replace(placed, level=level, slope_x=0.0, slope_y=0.0, weight=1 / variance)
     return solved(placed, np.array(outliers, np.int32), 0)
 

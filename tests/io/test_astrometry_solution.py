@@ -22,8 +22,8 @@ from tessella.errors import DataError
 from tessella.io.astrometry_solution import (
     SolvedRow,
     read_astrometry,
-    read_corrections,
     read_measured_image,
+    read_solved,
 )
 from tessella.io.exposure_meta import exposure_meta
 from tessella.io.report_inputs import read_exposure_stars, read_exposures
@@ -123,16 +123,16 @@ def test_order_of_files_does_not_matter(region):
 
 def test_corrected_wcs_and_solution_agree(region):
     folder, names, _, truth, pixels = region
-    corrections = read_corrections(folder / "region2734_astrometry.ecsv")
+    rows = read_solved(folder / "region2734_astrometry.ecsv")
     for name, true, (x, y) in zip(names, truth, pixels, strict=True):
-        wcs, _ = read_wcs(folder / f"{name}_wcs.asdf", corrections[name])
+        wcs, _ = read_wcs(folder / f"{name}_wcs.asdf", rows[name].correction)
         measured = read_measured_image(
             folder / f"{name}_stars.ecsv", folder / f"{name}_wcs.asdf",
             folder / "reference_stars.parquet",
         )  # fmt: skip
         assert measured.name == name
         assert len(measured.v2) == len(x)
-        moved = corrected_v2v3(corrections[name], measured.attitude, measured.v2, measured.v3)
+        moved = corrected_v2v3(rows[name].correction, measured.attitude, measured.v2, measured.v3)
         solved = telescope_vectors(measured.attitude, *moved)
         # Directions in double precision: 1e-15 radian are 2e-7 mas.
         found = unit_vectors(*wcs(x, y))
@@ -207,9 +207,9 @@ def test_report_places_stars_as_coadds_do(region):
     assert rms[1] == pytest.approx(expected, rel=0.1)
     assert rms[0] > np.hypot(expected, 1.0)
     assert found[0].status == "aligned; solved: affine"
-    corrections = read_corrections(solution)
+    solved = read_solved(solution)
     for stars, name, path, (x, y) in zip(found, names, paths[1], pixels, strict=True):
-        expected = read_wcs(path, corrections[name])[0](x, y)
+        expected = read_wcs(path, solved[name].correction)[0](x, y)
         np.testing.assert_array_equal([stars.ra[stars.is_good], stars.dec[stars.is_good]], expected)
 
 
@@ -219,7 +219,7 @@ def test_tied_wcs_and_table_of_stars_agree_where_nothing_is_corrected(region):
     known = folder / "reference_stars.parquet"
     plain, _ = read_exposure_stars(stars, wcs, known, None)
     nothing, _ = read_exposure_stars(
-        stars, wcs, known, SolvedRow("unchanged", False, WcsCorrection())
+        stars, wcs, known, SolvedRow("unchanged", False, 0, np.nan, WcsCorrection())
     )
     # 1e-13 degrees are 4e-7 mas.
     np.testing.assert_allclose(nothing.ra, plain.ra, atol=1e-12)

@@ -136,6 +136,9 @@ class SolvedRow:
     status: str
     #: Whether it takes part in coadds.
     is_added: bool
+    #: Stars that took part, and their weighted residual [mas]; NaN without stars.
+    n_stars: int
+    rms_mas: float
     correction: WcsCorrection
 
 
@@ -154,15 +157,12 @@ def read_solved(path: str | Path) -> dict[str, SolvedRow]:
         str(row["image"]): SolvedRow(
             str(row["status"]),
             bool(row["is_added"]),
+            int(row["n_stars"]),
+            float(row["rms_mas"]),
             WcsCorrection(*(float(row[name]) for name in _CORRECTION)),
         )
         for row in table
     }
-
-
-def read_corrections(path: str | Path) -> dict[str, WcsCorrection]:
-    """Read the correction of each image of a region, by the stem of its files."""
-    return {name: row.correction for name, row in read_solved(path).items()}
 
 
 def read_left_out(path: str | Path) -> dict[str, str]:

@@ -36,6 +36,11 @@ class PlacedInput:
     #: Rows and columns of the image.
     shape: tuple[int, int]
     correction: WcsCorrection
+    #: What the joint solution says of it, how many stars took part, and their weighted residual
+    #: [mas]; NaN without stars.
+    wcs_status: str
+    n_stars: int
+    rms_mas: float
     #: [s]
     exposure_time: float
     #: Surface brightness of 1 DN / s [MJy / sr]; 1 for an image in MJy / sr.

@@ -9,16 +9,16 @@ import numpy as np
 from tessella.coadd.sky_blocks import SkyBlocks
 from tessella.coadd.sky_levels import Skies
 from tessella.errors import DataError
-from tessella.io.astrometry_solution import image_name, read_corrections
+from tessella.io.astrometry_solution import SolvedRow, image_name, read_solved
 from tessella.io.coadd_inputs import CoaddInput, open_input
 from tessella.io.placed_inputs import PlacedInput
 from tessella.io.seals import sha256
-from tessella.models import Lattice, WcsCorrection
+from tessella.models import Lattice
 
 
 def open_corrected(
     images: Sequence[str | Path], wcs: Sequence[str | Path], astrometry: str | Path
-) -> Iterator[tuple[CoaddInput, WcsCorrection]]:
+) -> Iterator[tuple[CoaddInput, SolvedRow]]:
     """Open images of one filter, one by one, with the WCS that the joint solution gives them.
 
     Raises
@@ -27,14 +27,14 @@ def open_corrected(
         If a file is missing or damaged, an image is not the one of its WCS or has no row in the
         solution, comes twice, or is of another filter than the first.
     """
-    corrections = read_corrections(astrometry)
+    solved = read_solved(astrometry)
     names: set[str] = set()
     first = ""
     for image, path in zip(images, wcs, strict=True):
         name = image_name(path)
-        if name not in corrections:
+        if name not in solved:
             raise DataError(f"{astrometry}: no row of {name}; make the table again with all images")
-        item = open_input(image, path, corrections[name])
+        item = open_input(image, path, solved[name].correction)
         if item.name != name:
             raise DataError(f"{image}: it is {item.name}, its WCS is that of {name}")
         if name in names:
@@ -46,7 +46,7 @@ def open_corrected(
                 f"{image}: it is of {item.optical_element}, {images[0]} of {first}; a coadd needs "
                 "images of one filter"
             )
-        yield item, corrections[name]
+        yield item, solved[name]
 
 
 def pixels_of(
@@ -61,7 +61,7 @@ def pixels_of(
     return read
 
 
-def placed_input(item: CoaddInput, correction: WcsCorrection, lattice: Lattice) -> PlacedInput:
+def placed_input(item: CoaddInput, solved: SolvedRow, lattice: Lattice) -> PlacedInput:
     """Place an image on the lattice of its region; its sky is not known yet: NaN, without weight.
 
     Raises
@@ -76,7 +76,10 @@ def placed_input(item: CoaddInput, correction: WcsCorrection, lattice: Lattice) 
         wcs_sha256="" if item.wcs_path is None else sha256(item.wcs_path),
         optical_element=item.optical_element,
         shape=item.shape,
-        correction=correction,
+        correction=solved.correction,
+        wcs_status=solved.status,
+        n_stars=solved.n_stars,
+        rms_mas=solved.rms_mas,
         exposure_time=item.exposure_time,
         conversion=item.conversion,
         nodes=places.nodes,

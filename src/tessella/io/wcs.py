@@ -79,7 +79,7 @@ def read_wcs(
     path : path
         What `write_wcs` wrote.
     correction : WcsCorrection, optional
-        Of the joint solution (`tessella.io.astrometry_solution.read_corrections`): with it the
+        Of the joint solution (`tessella.io.astrometry_solution.read_solved`): with it the
         transformation is the final one, without it that of the tie.
     """
     with open_roman(path) as roman:

@@ -75,6 +75,9 @@ def cut_cell(
                     "weight": item.solved.weight,
                     "outliers": int(item.solved.outliers.size),
                     "undecided": item.solved.n_undecided,
+                    "wcs_status": item.solved.wcs_status,
+                    "n_stars": item.solved.n_stars,
+                    "rms_mas": item.solved.rms_mas,
                     "wcs_correction": asdict(item.solved.correction),
                 }
                 for item in members
