@@ -82,7 +82,8 @@ def exposures_of_files(config: Config) -> Given:
     held: list[Held] = []
     if is_telemetry:
         found, held = _of_telemetry(found, answer["completeness"], arrivals, config)
-    wanted = _of_configured(found, config)
+    # Of telemetry, a detector that nothing is known of is made as one that is lost.
+    wanted = found if is_telemetry else _of_configured(found, config)
     if not wanted:
         reasons = "".join(f"; {one.reason}" for one in excluded)
         reasons += "".join(f"; {one.exposure}: {one.reason}" for one in held)
@@ -110,12 +111,10 @@ def _of_telemetry(
         absent = sorted(set(config.detectors or ()) - set(exposure.detectors))
         # The first of its files, so that what was made stays when more arrives.
         is_old = any(arrivals[file].is_old for file in exposure.telemetry)
-        if absent:
-            held.append(
-                Held(name, f"housekeeping of {absent[0]} has not arrived; held until it does")
-            )
-        elif share >= config.telemetry.complete_fraction or is_old:
+        if is_old or (share >= config.telemetry.complete_fraction and not absent):
             made.append(exposure)
+        elif absent:
+            held.append(Held(name, f"housekeeping of {absent[0]} has not arrived; {wait}"))
         else:
             held.append(Held(name, f"{100 * share:.2f} % of its pixels are there; {wait}"))
     return made, held

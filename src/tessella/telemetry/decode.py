@@ -5,14 +5,14 @@ columns), never by their sequence counts, so that their order, repetitions and d
 files do not matter. Of two packets for the same place the one received later counts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tessella.errors import DataError
 from tessella.instrument.read_patterns import read_patterns
-from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
 from tessella.telemetry.clock import read_time, seconds_since_epoch
 from tessella.telemetry.fates import Fate
 from tessella.telemetry.index import PacketIndex, Stream, index_packets
@@ -61,13 +61,14 @@ class DecodedExposure:
 class Reception:
     """The packets of some streams, and what became of them as far as exposures are decoded."""
 
-    def __init__(self, index: PacketIndex) -> None:
+    def __init__(self, index: PacketIndex, windows: Mapping[str, Window] | None = None) -> None:
         self.index = index
         #: (n,) of `Fate`
         self.fate = np.full(len(index), Fate.UNANNOUNCED)
         #: Exposures whose housekeeping arrived, sorted by key.
         self.exposures = {
-            key: Assembly(self, announced) for key, announced in announcements(index).items()
+            key: Assembly(self, announced, windows)
+            for key, announced in announcements(index).items()
         }
 
     def exposure(self, name: str) -> "Assembly":
@@ -100,17 +101,29 @@ class Reception:
 class Assembly:
     """One exposure, put together a detector at a time."""
 
-    def __init__(self, reception: Reception, announced: Announcement) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        announced: Announcement,
+        windows: Mapping[str, Window] | None,
+    ) -> None:
         self.reception = reception
         assert announced.header is not None
         self.header = announced.header
         table = read_patterns().get(self.header.ma_table_number)
         most = len(table.reads) if table else 0
-        #: Of detectors whose record agrees with the MA table.
+        #: Of detectors whose record agrees with the MA table, those asked for.
         self.setups = {
             detector: setup
             for detector, setup in announced.detectors.items()
-            if setup.n_resultants <= most or not table
+            if (setup.n_resultants <= most or not table)
+            and (windows is None or detector in windows)
+        }
+        #: Of detectors asked for without such a record; the offset is not known, nor needed.
+        self.lost = {
+            detector: DetectorSetup(window, most, 0)
+            for detector, window in (windows or {}).items()
+            if detector not in self.setups and table
         }
         self.rows: list[Rows] = []
         self.conflicting = 0
@@ -121,6 +134,8 @@ class Assembly:
         self._packets = packets[np.argsort(apid, kind="stable")]
         self._apid = np.sort(apid)
         self._judge_records()
+        if windows is not None:
+            self._leave_out(windows)
 
     @property
     def completeness(self) -> float:
@@ -145,7 +160,7 @@ class Assembly:
 
     def detectors(self) -> Iterator[tuple[Readout, Received]]:
         """Decode one detector after the other; each takes the memory of its own pixels."""
-        for detector, setup in self.setups.items():
+        for detector, setup in sorted((self.setups | self.lost).items()):
             yield self._detector(detector, setup)
 
     def _detector(self, detector: str, setup: DetectorSetup) -> tuple[Readout, Received]:
@@ -169,7 +184,12 @@ class Assembly:
             guide=guide,
         )
         received = Received(**_by_name(science.received, reference.received), guide=guided)
-        self._notes += _notes(detector, science, guided)
+        if detector in self.lost:
+            self._notes.append(
+                f"{detector}: no sound housekeeping was received; its pixels are lost"
+            )
+        else:
+            self._notes += _notes(detector, science, guided)
         return readout, received
 
     def _of(self, apid: int) -> np.ndarray:
@@ -180,6 +200,8 @@ class Assembly:
         index = self.reception.index
         apid = base_apid + sca_number(detector)
         packets = self._of(apid)
+        if detector in self.lost:
+            packets = packets[:0]
         placed = place(index, packets, target)
         self.reception.fate[packets] = placed.fate
         self.conflicting += placed.conflicting
@@ -206,6 +228,14 @@ class Assembly:
             self.clock_is_sound = False
             self._notes.append(f"{detector}: the clock jumped in {np.count_nonzero(off)} packets")
 
+    def _leave_out(self, windows: Mapping[str, Window]) -> None:
+        """Reject the pixels of detectors that are not asked for."""
+        numbers = [sca_number(detector) for detector in windows]
+        header, apid = self.reception.index.header[self._packets], self._apid
+        of_pixels = (apid > SCIENCE) & (apid < ATTITUDE)
+        gone = of_pixels & ~np.isin(header["sca"], numbers)
+        self.reception.fate[self._packets[gone]] = Fate.NOT_ASKED
+
     def _judge_records(self) -> None:
         """Decide about housekeeping and attitude: of repetitions the one received last counts."""
         index, fate = self.reception.index, self.reception.fate
@@ -225,7 +255,11 @@ class Assembly:
             self.conflicting += index.payload(i) != index.payload(winner)
 
 
-def receive(streams: Iterable[Stream], only: ExposureKey | None = None) -> Reception:
+def receive(
+    streams: Iterable[Stream],
+    only: ExposureKey | None = None,
+    windows: Mapping[str, Window] | None = None,
+) -> Reception:
     """Find the packets of some streams and the exposures that they announce.
 
     Parameters
@@ -235,13 +269,16 @@ def receive(streams: Iterable[Stream], only: ExposureKey | None = None) -> Recep
         contradict each other, and nothing else.
     only : ExposureKey, optional
         Leave out, also of the ledger, the packets of other exposures; absent: decode all.
+    windows : mapping of str to Window, optional
+        The detectors to decode, with their windows: one without sound housekeeping is all missing.
+        Pixels of others are rejected. Absent: decode the detectors that are announced.
 
     Examples
     --------
     >>> list(receive([b"noise"]).exposures)
     []
     """
-    return Reception(index_packets(streams, only))
+    return Reception(index_packets(streams, only), windows)
 
 
 def decode(
