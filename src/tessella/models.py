@@ -290,6 +290,8 @@ class Ramp:
     #: (ny, nx) and (ny, 128) [DN]; None where no reference read was subtracted on board.
     reference_read: np.ndarray | None = None
     reference_amp33: np.ndarray | None = None
+    #: (n_resultants, ny) uint8: flags of rows of the reference output; None where there are none.
+    amp33_dq: np.ndarray | None = None
     #: Added on board [DN]; 0 where there is no reference read.
     encoding_offset: int = 0
     #: (ny, nx) uint32; None until the first calibration step.
@@ -337,6 +339,8 @@ class Border:
     dq: dict[str, np.ndarray]
     #: (n_resultants, ny, 128) float32: reference output, absolute [DN].
     amp33: np.ndarray
+    #: (n_resultants, ny) uint8: flags of its rows.
+    amp33_dq: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -237,6 +237,12 @@ def test_missing_row_of_the_reference_read_is_a_problem(header, packets):
     assert exposure.problems == ("WFI01: rows of the reference read missing: 1",)
 
 
+def test_missing_rows_of_the_reference_output_are_a_problem(header, packets):
+    lost = next(i for i, p in enumerate(packets) if apid(p) == 0x132 and head(p)["resultant"] == 1)
+    exposure, _ = decode_one(header, b"".join(packets[:lost] + packets[lost + 1 :]))
+    assert exposure.problems == ("WFI18: rows of the reference output missing: 8",)
+
+
 def test_no_exposure_without_housekeeping_but_the_ledger_balances(packets):
     exposures, ledger = decode([b"".join(p for p in packets if apid(p) != HOUSEKEEPING)])
     ledger.check()

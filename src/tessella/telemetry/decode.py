@@ -189,7 +189,7 @@ class Assembly:
                 f"{detector}: no sound housekeeping was received; its pixels are lost"
             )
         else:
-            self._notes += _notes(detector, science, guided)
+            self._notes += _notes(detector, science, reference, guided)
         return readout, received
 
     def _of(self, apid: int) -> np.ndarray:
@@ -322,7 +322,7 @@ def _by_name(science: np.ndarray, amp33: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _notes(detector: str, science: Placed, guided: np.ndarray) -> list[str]:
+def _notes(detector: str, science: Placed, reference: Placed, guided: np.ndarray) -> list[str]:
     """Say in words what is wrong with a detector besides missing rows."""
     notes = []
     if not science.received[:-1].any():
@@ -330,6 +330,9 @@ def _notes(detector: str, science: Placed, guided: np.ndarray) -> list[str]:
     elif not science.received[-1].all():
         lost = int(np.count_nonzero(~science.received[-1].all(axis=1)))
         notes.append(f"{detector}: rows of the reference read missing: {lost}")
+    if science.received[:-1].any() and not reference.received.all():
+        lost = int(np.count_nonzero(~reference.received.all(axis=2)))
+        notes.append(f"{detector}: rows of the reference output missing: {lost}")
     if not guided.all():
         notes.append(f"{detector}: guide windows missing: {np.count_nonzero(~guided)}")
     return notes
