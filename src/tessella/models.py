@@ -239,7 +239,7 @@ class Reliability:
 
     #: In words.
     problems: tuple[str, ...] = ()
-    #: Share of its rows that arrived.
+    #: Share of its pixels that arrived (`tessella.telemetry.completeness`).
     completeness: float = 1.0
     #: Number of telemetry files that it was made of: it grows with every late delivery.
     version: int = 0
@@ -252,16 +252,16 @@ class Reliability:
         Parameters
         ----------
         complete_fraction : float
-            An exposure of which a smaller share of the rows arrived has a problem.
+            An exposure of which a smaller share of the pixels arrived has a problem.
 
         Examples
         --------
         >>> Reliability(completeness=0.5).data_problem(0.9)
-        'incomplete: 50.00 % of the rows arrived'
+        'incomplete: 50.00 % of the pixels arrived'
         """
         problems = list(self.problems)
         if self.completeness < complete_fraction:
-            problems.append(f"incomplete: {100 * self.completeness:.2f} % of the rows arrived")
+            problems.append(f"incomplete: {100 * self.completeness:.2f} % of the pixels arrived")
         return "; ".join(problems) or None
 
 

@@ -49,7 +49,7 @@ def write_ramp(
     reliability : Reliability, optional
         Of the exposure; absent where the pixels have not been through telemetry.
     complete_fraction : float
-        An exposure of which a smaller share of the rows arrived has a ``data_problem``.
+        An exposure of which a smaller share of the pixels arrived has a ``data_problem``.
 
     Raises
     ------

@@ -71,9 +71,14 @@ def exposures_of_files(config: Config) -> Given:
     is_telemetry = config.source == "telemetry"
     arrivals = {arrival.file: arrival for arrival in seen(config)} if is_telemetry else {}
     files = list(arrivals) or [str(file) for file in files_given(config)]
-    options = {"window": vars(config.detector_window), "cache": str(cache_folder(config))}
+    options = {
+        "window": vars(config.detector_window),
+        "cache": str(cache_folder(config)),
+        "detectors": config.detectors or (),
+    }
     command = [sys.executable, "-m", "tessella.io.inventory", config.source, json.dumps(options)]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    names = "".join(f"{file}\n" for file in files)
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
     answer = json.loads(done.stdout)

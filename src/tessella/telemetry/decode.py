@@ -13,10 +13,12 @@ import numpy as np
 from tessella.errors import DataError
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
+from tessella.telemetry.announcement import Announcement
 from tessella.telemetry.clock import read_time, seconds_since_epoch
+from tessella.telemetry.completeness import share
 from tessella.telemetry.fates import Fate
 from tessella.telemetry.index import PacketIndex, Stream, index_packets
-from tessella.telemetry.inventory import Announcement, announcements, is_record
+from tessella.telemetry.inventory import announcements, is_record
 from tessella.telemetry.layout import amp33_window, grid_of, guide_grid
 from tessella.telemetry.ledger import File, Ledger, Rows
 from tessella.telemetry.packets import (
@@ -110,23 +112,13 @@ class Assembly:
         self.reception = reception
         assert announced.header is not None
         self.header = announced.header
-        table = read_patterns().get(self.header.ma_table_number)
-        most = len(table.reads) if table else 0
         #: Of detectors whose record agrees with the MA table, those asked for.
-        self.setups = {
-            detector: setup
-            for detector, setup in announced.detectors.items()
-            if (setup.n_resultants <= most or not table)
-            and (windows is None or detector in windows)
-        }
-        #: Of detectors asked for without such a record; the offset is not known, nor needed.
-        self.lost = {
-            detector: DetectorSetup(window, most, 0)
-            for detector, window in (windows or {}).items()
-            if detector not in self.setups and table
-        }
+        self.setups = announced.sound(windows)
+        #: Of detectors asked for that have no such record.
+        self.lost = announced.lost(windows)
         self.rows: list[Rows] = []
         self.conflicting = 0
+        self._n_pixels = 0
         self.clock_is_sound = True
         self._notes: list[str] = []
         packets = np.flatnonzero(reception.index.belongs_to(self.header.key))
@@ -139,9 +131,8 @@ class Assembly:
 
     @property
     def completeness(self) -> float:
-        """Return the share of the rows that arrived; all detectors must have been read."""
-        expected = sum(row.expected for row in self.rows)
-        return sum(row.filled for row in self.rows) / expected if expected else 0.0
+        """Return the share of the pixels that arrived; all detectors must have been read."""
+        return share(self._n_pixels, (self.setups | self.lost).values())
 
     @property
     def n_files(self) -> int:
@@ -168,6 +159,7 @@ class Assembly:
         science = self._place(SCIENCE, detector, Target(grid_of(window), n, True, offset))
         amp33 = Target(grid_of(amp33_window(window)), n, True, offset)
         reference = self._place(AMP33, detector, amp33)
+        self._n_pixels += science.n_pixels + reference.n_pixels
         guide: GuideWindow | None = None
         guided: np.ndarray = np.zeros(0, bool)
         if setup.guide is not None:
