@@ -243,7 +243,7 @@ class Reliability:
     completeness: float = 1.0
     #: Number of telemetry files that it was made of: it grows with every late delivery.
     version: int = 0
-    #: False where the clock of the spacecraft jumped.
+    #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
 
     def data_problem(self, complete_fraction: float) -> str | None:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tessella.errors import DataError
-from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
 from tessella.telemetry.announcement import Announcement
-from tessella.telemetry.clock import read_time, seconds_since_epoch
+from tessella.telemetry.clock import seconds_since_epoch
 from tessella.telemetry.completeness import share
 from tessella.telemetry.fates import Fate
 from tessella.telemetry.index import PacketIndex, Stream, index_packets
@@ -28,10 +27,12 @@ from tessella.telemetry.packets import (
     HOUSEKEEPING,
     REFERENCE_READ,
     SCIENCE,
+    detector_name,
     sca_number,
 )
 from tessella.telemetry.place import Placed, Target, place
 from tessella.telemetry.records import DetectorSetup
+from tessella.telemetry.times import jumped
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,18 @@ class DecodedExposure:
     received: dict[str, Received]
     #: What a user of the exposure must know, in words.
     problems: tuple[str, ...] = ()
-    #: False where the clock of the spacecraft jumped.
+    #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
+
+
+#: What notes call packets of a kind, after the name of their detector.
+_KINDS = {
+    SCIENCE: "",
+    AMP33: " reference output",
+    GUIDE: " guide window",
+    ATTITUDE: "attitude",
+    HOUSEKEEPING: "housekeeping",
+}
 
 
 class Reception:
@@ -119,7 +130,9 @@ class Assembly:
         self.rows: list[Rows] = []
         self.conflicting = 0
         self._n_pixels = 0
-        self.clock_is_sound = True
+        self._pattern = announced.pattern
+        #: Packets of pixels whose time was checked, and packets whose time was wrong.
+        self._n_checked = self._n_jumped = 0
         self._notes: list[str] = []
         packets = np.flatnonzero(reception.index.belongs_to(self.header.key))
         apid = reception.index.apid[packets]
@@ -135,6 +148,11 @@ class Assembly:
         return share(self._n_pixels, (self.setups | self.lost).values())
 
     @property
+    def clock_is_sound(self) -> bool:
+        """Tell whether times were checked and right; all detectors must have been read."""
+        return self._n_checked > 0 and not self._n_jumped
+
+    @property
     def n_files(self) -> int:
         """Return the number of streams that hold packets of it."""
         return len(np.unique(self.reception.index.stream[self._packets]))
@@ -147,6 +165,10 @@ class Assembly:
             problems.append("no attitude was received")
         if self.conflicting:
             problems.append(f"{self.conflicting} packets were contradicted by later ones")
+        if not self._n_checked:
+            unknown = f"MA table {self.header.ma_table_number} is not known"
+            reason = "no packet of pixels was used" if self._pattern else unknown
+            problems.append(f"the clock was not checked: {reason}")
         return (*problems, *self._notes)
 
     def detectors(self) -> Iterator[tuple[Readout, Received]]:
@@ -200,25 +222,20 @@ class Assembly:
         for plane, numbers in enumerate(placed.rows.tolist()):
             resultant = REFERENCE_READ if plane == target.n_resultants else plane
             self.rows.append(Rows(self.header.key, apid, resultant, *numbers))
-        if base_apid == SCIENCE:
-            self._check_clock(packets[placed.fate == Fate.USED], detector)
+        self._check_clock(packets[placed.fate == Fate.USED], base_apid, detector)
         return placed
 
-    def _check_clock(self, packets: np.ndarray, detector: str) -> None:
-        """Note packets whose time is not that of their resultant."""
-        table = read_patterns().get(self.header.ma_table_number)
-        if table is None or not len(packets):
+    def _check_clock(self, packets: np.ndarray, kind: int, name: str) -> None:
+        """Note packets that do not have the time at which they were sent."""
+        if self._pattern is None:
             return
-        header = self.reception.index.header[packets]
-        ends = np.array([0, *(reads[-1] for reads in table.reads)]) * table.frame_time
-        k = header["resultant"].astype(int) + 1
-        k[header["resultant"] == REFERENCE_READ] = 0
-        sound = k < len(ends)
-        expected = seconds_since_epoch(self.header.start_time) + ends[np.where(sound, k, 0)]
-        off = sound & (np.abs(read_time(header) - expected) > table.frame_time / 2)
-        if off.any():
-            self.clock_is_sound = False
-            self._notes.append(f"{detector}: the clock jumped in {np.count_nonzero(off)} packets")
+        headers = self.reception.index.header[packets]
+        start = seconds_since_epoch(self.header.start_time)
+        n_jumped = int(np.count_nonzero(jumped(headers, kind, self._pattern, start)))
+        self._n_checked += len(packets) * (kind < ATTITUDE)
+        self._n_jumped += n_jumped
+        if n_jumped:
+            self._notes.append(f"{name}{_KINDS[kind]}: the clock jumped in {n_jumped} packets")
 
     def _leave_out(self, windows: Mapping[str, Window]) -> None:
         """Reject the pixels of detectors that are not asked for."""
@@ -229,7 +246,10 @@ class Assembly:
         self.reception.fate[self._packets[gone]] = Fate.NOT_ASKED
 
     def _judge_records(self) -> None:
-        """Decide about housekeeping and attitude: of repetitions the one received last counts."""
+        """Decide about housekeeping and attitude: of repetitions the one received last counts.
+
+        Of samples that contradict each other the first counts, as `announcements` has it.
+        """
         index, fate = self.reception.index, self.reception.fate
         sound = [i for apid in (HOUSEKEEPING, ATTITUDE) for i in self._of(apid).tolist()]
         fate[self._packets] = Fate.UNANNOUNCED
@@ -245,6 +265,19 @@ class Assembly:
             head = index.header[i]
             winner = last[int(index.apid[i]), int(head["resultant"]), int(head["sca"])]
             self.conflicting += index.payload(i) != index.payload(winner)
+        first: dict[tuple[int, int], int] = {}
+        contradicted = set()
+        for (apid, _, sca), i in sorted(last.items()):
+            if index.payload(first.setdefault((apid, sca), i)) != index.payload(i):
+                contradicted.add((apid, sca))
+        for apid, sca in sorted(contradicted):
+            of = f" of {detector_name(sca)}" if sca else ""
+            self._notes.append(
+                f"{_KINDS[apid]}{of}: its samples contradict each other; the first counts"
+            )
+        for apid in (HOUSEKEEPING, ATTITUDE):
+            used = np.array(sorted(i for key, i in last.items() if key[0] == apid), int)
+            self._check_clock(used, apid, "")
 
 
 def receive(
