@@ -201,3 +201,26 @@ def test_correction_leaves_sound_frames_as_they_are():
     corrected = correct(frames, form.interleaving)
     assert np.array_equal(corrected.frames, frames)
     assert not corrected.symbols.any()
+
+
+@pytest.mark.parametrize(
+    ("lost", "n_incomplete"),
+    [
+        # Each frame has room for 120 octets; packets end at 100, 200, 600, 700 and 840.
+        ({0}, 1),
+        ({1}, 2),
+        ({3}, 1),
+        ({2, 3, 4}, 1),
+        ({4, 5}, 2),
+        ({1, 5}, 3),
+    ],
+)
+def test_every_packet_that_a_lost_frame_cut_is_counted_once(lost, n_incomplete):
+    sizes = (100, 100, 400, 100, 140)
+    packets = [
+        pack_primary(Primary(0, False, False, 0x55, 3, i, n)) + bytes(n - 6)
+        for i, n in enumerate(sizes)
+    ]
+    frames = [frame for k, frame in enumerate(frames_of(packets, PLAIN, 7)) if k not in lost]
+    channel = read_link(b"".join(unit(f, PLAIN) for f in frames), PLAIN).channels[7]
+    assert channel.n_incomplete == n_incomplete

@@ -71,7 +71,7 @@ def list_packets(path: str | Path, tell: Tell) -> list[Listing]:
     Raises
     ------
     DataError
-        If there is no such file, or it holds transfer frames.
+        If there is no such file, or it holds transfer frames or no packet.
     """
     stream = map_file(path)
     if bytes(stream[:4]) == SYNC_MARKER:
@@ -79,7 +79,10 @@ def list_packets(path: str | Path, tell: Tell) -> list[Listing]:
             f"{path}: it starts with the sync marker of transfer frames, expected packets; "
             "say how long the frames are, such as --frames 1115:5"
         )
-    return list_stream(str(path), stream, tell)
+    listings = list_stream(str(path), stream, tell)
+    if not listings[-1].rows:
+        raise DataError(f"{path}: {listings[-1].title.partition(': ')[2]}; no packet in it")
+    return listings
 
 
 def list_link(path: str | Path, link: Link) -> list[Listing]:

@@ -63,7 +63,7 @@ class Channel:
     n_lost: int
     #: Frames that came twice.
     n_repeated: int
-    #: Packets of which a part was in a lost frame.
+    #: Packets of which a part was in a lost frame, or before the first one or after the last.
     n_incomplete: int
 
 
@@ -195,6 +195,8 @@ def _read_channel(frames: list[tuple[int, bytes]], form: FrameFormat) -> Channel
     pending = b""
     n_lost = n_repeated = n_incomplete = 0
     last = None
+    # Before the first frame something may have been lost as well.
+    is_after_gap, is_counted = True, False
     for count, frame in frames:
         step = 1 if last is None else (count - last) % _COUNTS
         if step == 0:
@@ -204,16 +206,29 @@ def _read_channel(frames: list[tuple[int, bytes]], form: FrameFormat) -> Channel
         if step > 1:
             n_lost += step - 1
             n_incomplete += bool(pending)
+            n_octets = (step - 1) * (form.zone.stop - form.zone.start)
+            is_after_gap, is_counted = True, _missing(pending) > n_octets
             pending = b""
         zone, pointer = frame[form.zone], _pointer(frame, form)
         if pointer == _ONLY_IDLE:
             continue
         starts = len(zone) if pointer == _NO_PACKET_STARTS else pointer
+        if is_after_gap:
+            # What stands before the first packet is the tail of one that began before the gap.
+            n_incomplete += starts > 0 and not is_counted
+            is_after_gap = False
         pending = _take(pending + zone[:starts], packets) if pending else b""
         if starts < len(zone):
             n_incomplete += bool(pending)
             pending = _take(zone[starts:], packets)
     return Channel(b"".join(packets), len(frames), n_lost, n_repeated, n_incomplete + bool(pending))
+
+
+def _missing(octets: bytes) -> int:
+    """Return how many octets a packet still needs; 0 where that is not known."""
+    if len(octets) < PRIMARY_OCTETS:
+        return 0
+    return PRIMARY_OCTETS + 1 + int.from_bytes(octets[4:6], "big") - len(octets)
 
 
 def _take(octets: bytes, packets: list[bytes]) -> bytes:
