@@ -6,8 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from tessella.errors import DataError
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.plan.build import load_plan
+from tessella.plan.inbox import SEEN, look
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.packets import HEADER, HOUSEKEEPING, unpack_primary
 
@@ -44,6 +46,28 @@ def plan_of(tmp_path, inbox, *detectors, **changes):
     changes = {"run": "given", "tile": {"cutout_pixels": None}} | changes
     own = {"source": "telemetry", "telemetry_folder": str(inbox), "detectors": list(detectors)}
     return load_plan(config(tmp_path, **own, **changes), ROOT)
+
+
+def test_looks_of_others_do_not_change_what_a_run_saw(tmp_path, inbox, monkeypatch):
+    """Jobs of a run parse the workflow while someone looks what a run would do now."""
+    (inbox / "a.l0").write_bytes(b"".join(packets_of(KEYS[0], "WFI01")))
+    saw = plan_of(tmp_path, inbox, "WFI01")
+    mine = os.environ[SEEN]
+    (inbox / "b.l0").write_bytes(b"".join(packets_of(KEYS[1], "WFI01")))
+    assert len(plan_of(tmp_path, inbox, "WFI01").exposures) == 2
+    monkeypatch.setenv(SEEN, mine)
+    own = {"source": "telemetry", "telemetry_folder": str(inbox), "detectors": ["WFI01"]}
+    cfg = config(tmp_path, **own, run="given", tile={"cutout_pixels": None})
+    assert load_plan(cfg, ROOT, is_start=False) == saw
+    monkeypatch.delenv(SEEN)
+    with pytest.raises(DataError, match="no list of arrivals"):
+        load_plan(cfg, ROOT, is_start=False)
+
+
+def test_file_that_goes_while_the_folder_is_looked_at_is_named(tmp_path):
+    cfg = config(tmp_path, source="telemetry", telemetry_folder=str(tmp_path))
+    with pytest.raises(DataError, match=r"gone\.l0: it went while"):
+        look(cfg, [tmp_path / "gone.l0"])
 
 
 def test_detector_without_housekeeping_holds_its_exposure_for_the_set_time_only(tmp_path, inbox):
