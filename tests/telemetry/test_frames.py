@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telemetry.transfer_frames import frames_of, idle_frame, unit
 
+from tessella.io.level0 import map_file
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.frames import FrameFormat, randomiser, read_link
@@ -56,6 +58,21 @@ def test_packets_that_run_through_frames_come_back(form):
     assert own(link.channels[5].packets) == packets
     assert (link.n_stray, link.rejected, link.channels[5].n_lost) == (0, {}, 0)
     assert (link.n_frames, link.channels[5].n_incomplete) == (len(units), 0)
+
+
+def test_memory_grows_with_the_packets_only(tmp_path):
+    packet = pack_primary(Primary(0, False, False, 0x55, 3, 0, 120)) + bytes(114)
+    units = [unit(frame, PLAIN) for frame in frames_of([packet] * 20_000, PLAIN, 5)]
+    taken = []
+    for n in (10_000, 20_000):
+        (tmp_path / "pass.cadu").write_bytes(b"".join(units[:n]))
+        tracemalloc.start()
+        link = read_link(map_file(tmp_path / "pass.cadu"), PLAIN)
+        taken.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (link.n_frames, len(link.channels[5].packets)) == (n, n * 120)
+    # An array that grows is copied with an eighth more room.
+    assert taken[1] - taken[0] < (2 + 1 / 8) * 10_000 * 120
 
 
 def test_channels_are_kept_apart_and_idle_frames_left_out():

@@ -112,7 +112,7 @@ def open_link(path: str | Path, form: FrameFormat, is_corrected: bool) -> Link:
         If there is no such file, no frame is found, or the library that corrects is missing.
     """
     try:
-        link = read_link(bytes(map_file(path)[:]), form, is_corrected)
+        link = read_link(map_file(path), form, is_corrected)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     if not link.n_frames:
