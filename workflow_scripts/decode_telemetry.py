@@ -9,7 +9,7 @@ def main(argv=None):
         __doc__, argv, "options", "exposure:str", "telemetry*", "readouts", "ledger"
     )
     from tessella.io.ledgers import key_of, write_ledger
-    from tessella.io.level0 import read_level0
+    from tessella.io.level0 import Level0Files
     from tessella.io.provenance import provenance
     from tessella.io.readouts import write_decoded
     from tessella.models import Window
@@ -17,8 +17,7 @@ def main(argv=None):
 
     files = [str(path) for path in args.telemetry]
     windows = dict.fromkeys(args.options["detectors"], Window(**args.options["window"]))
-    streams = [read_level0(path) for path in files]
-    reception = receive(streams, key_of(args.exposure), windows)
+    reception = receive(Level0Files(files), key_of(args.exposure), windows)
     origin = provenance("decode_telemetry", {"exposure": args.exposure, **args.options}, files)
     write_decoded(args.readouts, reception.exposure(" ".join(files)), origin)
     ledger = reception.ledger()
