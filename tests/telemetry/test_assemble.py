@@ -5,7 +5,7 @@ import pytest
 
 from tessella.flags import DO_NOT_USE, DROPOUT
 from tessella.telemetry.assemble import assemble_ramp
-from tessella.telemetry.decode import Received
+from tessella.telemetry.assembly import Received
 
 
 def all_received(readout) -> Received:

@@ -6,7 +6,7 @@ from tessella.astrometry.wcs import attitude_of
 from tessella.flags import DO_NOT_USE, DROPOUT, GOOD
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, Ramp, Readout
-from tessella.telemetry.decode import Received
+from tessella.telemetry.assembly import Received
 
 
 def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) -> Ramp:
