@@ -251,6 +251,7 @@ def empty_border(full: Window) -> tuple[Border, np.ndarray]:
         resultant_dq={side: np.zeros((1, *shape), np.uint8) for side, shape in shapes.items()},
         dq={side: np.zeros(shape, np.uint32) for side, shape in shapes.items()},
         amp33=np.zeros((1, full.ny, 128), np.float32),
+        amp33_dq=np.zeros((1, full.ny), np.uint8),
     )
     return border, np.zeros((1, full.ny, 128), np.uint16)
 

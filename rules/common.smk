@@ -1,5 +1,6 @@
 # Names of files and inputs that several rules share.
 import functools
+import hashlib
 import json
 from dataclasses import asdict
 
@@ -432,12 +433,15 @@ def growing(amount, whole=None):
 def listed(stage, kind):
     """A file that names the inputs of a job of one kind, a line each: a command line cannot hold all.
 
-    It is made when Snakemake looks at the job, and says what the input function does.
+    It is made when Snakemake looks at the job, and says what the input function does. Its name is that
+    of its content, so that a dry run beside a run replaces nothing.
     """
 
     def path(wildcards, input):
-        file = Path(RESULTS) / "plan" / "inputs" / f"{stage}_{'_'.join(wildcards)}_{kind}.txt"
         names = "".join(f"{name}\n" for name in input[kind])
+        content = hashlib.sha256(names.encode()).hexdigest()[:8]
+        stem = "_".join([stage, *wildcards, kind, content])
+        file = Path(RESULTS) / "plan" / "inputs" / f"{stem}.txt"
         if not file.is_file() or file.read_text() != names:
             with replacing(file, None) as part:
                 part.write_text(names)

@@ -18,9 +18,15 @@ rule decode_telemetry:
     resources:
         mem_mb=growing(1000, whole=1500),
         runtime=growing(15),
+    params:
+        options=json.dumps(
+            {"detectors": [d.upper() for d in DETECTORS], "window": vars(cfg.detector_window)}
+        ),
+        telemetry=listed("decode_telemetry", "telemetry"),
     shell:
-        "python {input.script:q} --exposure {wildcards.exposure:q} --telemetry {input.telemetry:q}"
-        " --readouts {output.readouts:q} --ledger {output.ledger:q} > {log:q} 2>&1"
+        "python {input.script:q} --options {params.options:q} --exposure {wildcards.exposure:q}"
+        " --telemetry {params.telemetry:q} --readouts {output.readouts:q}"
+        " --ledger {output.ledger:q} > {log:q} 2>&1"
 
 
 rule assemble_ramp:
@@ -42,7 +48,12 @@ rule assemble_ramp:
         mem_mb=growing(1000, whole=1500),
         runtime=growing(15),
     params:
-        options=json.dumps({"complete_fraction": cfg.telemetry.complete_fraction}),
+        options=json.dumps(
+            {
+                "complete_fraction": cfg.telemetry.complete_fraction,
+                "detectors": [d.upper() for d in DETECTORS],
+            }
+        ),
     shell:
         "python {input.script:q} --options {params.options:q} --readouts {input.readouts:q}"
         " --ramps {output.ramps:q} > {log:q} 2>&1"

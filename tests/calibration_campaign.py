@@ -30,7 +30,7 @@ from tessella.references.make import (
 from tessella.simulate.observation import Conditions, expose_evenly
 from tessella.simulate.pointing import planned_header
 from tessella.telemetry.assemble import assemble_ramp
-from tessella.telemetry.decode import Received
+from tessella.telemetry.assembly import Received
 
 #: A campaign on a small window: folder of its results below the working directory.
 RUN = Path("results") / "campaign"

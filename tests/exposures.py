@@ -209,5 +209,6 @@ def plain_border(image: Image) -> tuple[Border, np.ndarray]:
         resultant_dq={side: np.zeros((n, *shape), np.uint8) for side, shape in shapes.items()},
         dq={side: np.zeros(shape, np.uint32) for side, shape in shapes.items()},
         amp33=amp33.astype(np.float32),
+        amp33_dq=np.zeros((n, ny), np.uint8),
     )
     return border, amp33

@@ -10,7 +10,10 @@ from tessella import flags
 from tessella.detector.snowballs import draw_snowball
 from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.exposure_pipeline import calibrate, read_border
+from tessella.models import Reference
 from tessella.recipe import LEVEL2_STEPS
+from tessella.steps.frame import Frame
+from tessella.steps.ramp import correct_reference_pixels, measure_reference_pixels
 
 ACTIVE = (..., slice(4, -4), slice(4, -4))
 
@@ -181,3 +184,25 @@ def test_border_is_that_of_the_decoded_ramp(ramp, references):
     expected = ramp.amp33.astype(float) + ramp.reference_amp33 - ramp.encoding_offset
     np.testing.assert_array_equal(border.amp33, expected)
     assert border.dq["top"].shape == (4, 128)
+
+
+def test_lost_rows_of_the_reference_output_do_not_reach_its_correction(ramp, references):
+    shape = (32, 286721)
+    zero, one = (np.broadcast_to(np.complex64(x), shape) for x in (0, 1))
+    weights = Reference("refpix", "weights.asdf", {"gamma": zero, "zeta": zero, "alpha": one})
+    given = {**references, "refpix": weights}
+    amp33_dq = np.zeros(ramp.amp33.shape[:2], np.uint8)
+    amp33_dq[:, 40:48] = flags.DROPOUT
+    drifts = []
+    for more in (0, 20):
+        amp33 = np.array(ramp.amp33)
+        amp33[:, 40:48, ::2] += np.uint16(more)
+        lost = replace(ramp, amp33=amp33, amp33_dq=amp33_dq)
+        frame = Frame(lost, read_border(lost, given))
+        drifts.append(measure_reference_pixels(frame, given))
+    counts = replace(ramp, data=ramp.data.astype(np.float32))
+    corrected = [correct_reference_pixels(counts, given, drift).data for drift in drifts]
+    np.testing.assert_array_equal(*corrected)
+    assert np.isfinite(corrected[0]).all()
+    whole = measure_reference_pixels(Frame(ramp, read_border(ramp, given)), given)
+    assert not np.array_equal(corrected[0], correct_reference_pixels(counts, given, whole).data)

@@ -15,7 +15,7 @@ def main(argv=None):
     about = read_readouts(args.readouts, only=())
     origin = provenance("assemble_ramp", args.options, [args.readouts])
     pattern = read_patterns()[about.header.ma_table_number]
-    for path, detector in zip(args.ramps, about.detectors, strict=True):
+    for path, detector in zip(args.ramps, args.options["detectors"], strict=True):
         content = read_readouts(args.readouts, only=[detector])
         ramp = assemble_ramp(about.header, content.readouts[detector], content.received[detector])
         write_ramp(

@@ -5,16 +5,20 @@ from tessella.stage import stage_arguments
 
 def main(argv=None):
     """Find the exposure, decode it, check the ledger, write both."""
-    args = stage_arguments(__doc__, argv, "exposure:str", "telemetry*", "readouts", "ledger")
+    args = stage_arguments(
+        __doc__, argv, "options", "exposure:str", "telemetry*", "readouts", "ledger"
+    )
     from tessella.io.ledgers import key_of, write_ledger
-    from tessella.io.level0 import read_level0
+    from tessella.io.level0 import Level0Files
     from tessella.io.provenance import provenance
     from tessella.io.readouts import write_decoded
+    from tessella.models import Window
     from tessella.telemetry.decode import receive
 
     files = [str(path) for path in args.telemetry]
-    reception = receive([read_level0(path) for path in files], only=key_of(args.exposure))
-    origin = provenance("decode_telemetry", {"exposure": args.exposure}, files)
+    windows = dict.fromkeys(args.options["detectors"], Window(**args.options["window"]))
+    reception = receive(Level0Files(files), key_of(args.exposure), windows)
+    origin = provenance("decode_telemetry", {"exposure": args.exposure, **args.options}, files)
     write_decoded(args.readouts, reception.exposure(" ".join(files)), origin)
     ledger = reception.ledger()
     ledger.check()

@@ -127,6 +127,7 @@ def read_border(ramp: Ramp, references: References, n_threads: int = 1) -> Borde
         },
         dq={side: np.concatenate([r.known_dq for r in ramps]) for side, ramps in sides.items()},
         amp33=amp33,
+        amp33_dq=np.zeros(amp33.shape[:2], np.uint8) if ramp.amp33_dq is None else ramp.amp33_dq,
     )
 
 

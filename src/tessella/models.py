@@ -239,11 +239,11 @@ class Reliability:
 
     #: In words.
     problems: tuple[str, ...] = ()
-    #: Share of its rows that arrived.
+    #: Share of its pixels that arrived (`tessella.telemetry.completeness`).
     completeness: float = 1.0
     #: Number of telemetry files that it was made of: it grows with every late delivery.
     version: int = 0
-    #: False where the clock of the spacecraft jumped.
+    #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
 
     def data_problem(self, complete_fraction: float) -> str | None:
@@ -252,16 +252,16 @@ class Reliability:
         Parameters
         ----------
         complete_fraction : float
-            An exposure of which a smaller share of the rows arrived has a problem.
+            An exposure of which a smaller share of the pixels arrived has a problem.
 
         Examples
         --------
         >>> Reliability(completeness=0.5).data_problem(0.9)
-        'incomplete: 50.00 % of the rows arrived'
+        'incomplete: 50.00 % of the pixels arrived'
         """
         problems = list(self.problems)
         if self.completeness < complete_fraction:
-            problems.append(f"incomplete: {100 * self.completeness:.2f} % of the rows arrived")
+            problems.append(f"incomplete: {100 * self.completeness:.2f} % of the pixels arrived")
         return "; ".join(problems) or None
 
 
@@ -290,6 +290,8 @@ class Ramp:
     #: (ny, nx) and (ny, 128) [DN]; None where no reference read was subtracted on board.
     reference_read: np.ndarray | None = None
     reference_amp33: np.ndarray | None = None
+    #: (n_resultants, ny) uint8: flags of rows of the reference output; None where there are none.
+    amp33_dq: np.ndarray | None = None
     #: Added on board [DN]; 0 where there is no reference read.
     encoding_offset: int = 0
     #: (ny, nx) uint32; None until the first calibration step.
@@ -337,6 +339,8 @@ class Border:
     dq: dict[str, np.ndarray]
     #: (n_resultants, ny, 128) float32: reference output, absolute [DN].
     amp33: np.ndarray
+    #: (n_resultants, ny) uint8: flags of its rows.
+    amp33_dq: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,39 @@ def test_frames_that_are_not_announced_or_wrongly_are_refused(packets, tmp_path,
         (("--frames", "300", path), "such as 1115:5"),
         (("--frames", "8:0", path), "leave no room for packets"),
         (("--frames", "999999:0", path), "no transfer frame of 999999 octets"),
+        (("--frames", "2000:5", "--correct", path), "found 400 octets a codeword, expected at"),
         ((tmp_path / "none",), "no such file"),
     ):
         assert main(["packets", "inventory", *map(str, words)]) == 1
         assert reason in capsys.readouterr().err
+
+
+def test_nothing_is_written_over_by_unframe(packets, tmp_path, capsys):
+    form = FrameFormat(octets=300, interleaving=0)
+    units = [unit(frame, form) for frame in frames_of(packets, form, 9)]
+    for day, own in (("d1", units), ("d2", units[3:])):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "pass.cadu").write_bytes(b"".join(own))
+    command = ["packets", "unframe", "--frames", "300:0", "--out", str(tmp_path / "out")]
+    days = [str(tmp_path / day / "pass.cadu") for day in ("d1", "d2")]
+    assert main([*command, *days]) == 1
+    assert "would be written over those of" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, days[0]]) == 0
+    written = (tmp_path / "out" / "pass_vc09.l0").read_bytes()
+    assert main([*command, days[1]]) == 1
+    assert "pass_vc09.l0: it exists; remove it" in capsys.readouterr().err
+    assert (tmp_path / "out" / "pass_vc09.l0").read_bytes() == written
+
+
+@pytest.mark.parametrize("content", [b"", b"abc"])
+def test_file_without_any_packet_is_an_error_of_one_line(content, tmp_path, capsys):
+    (tmp_path / "x.l0").write_bytes(content)
+    assert main(["packets", "inventory", str(tmp_path / "x.l0")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "x.l0: space packets" in said.err
 
 
 def test_level_1_file_leads_to_its_packets(packets, tmp_path, capsys):

@@ -1,13 +1,15 @@
 import hashlib
 import json
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tessella.errors import DataError
-from tessella.io.level0 import read_level0, write_level0
+from tessella.io.level0 import Level0Files, read_level0, write_level0
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
-from tessella.telemetry.decode import decode
+from tessella.telemetry.decode import decode, receive
 from tessella.telemetry.encode import packetize
 
 HEADER = ExposureHeader(
@@ -72,3 +74,21 @@ def test_missing_file_is_refused_and_a_sidecar_is_not_needed(tmp_path, packets):
         read_level0(tmp_path / "none.l0")
     (tmp_path / "b.l0").write_bytes(b"")
     assert read_level0(tmp_path / "b.l0") == b""
+
+
+def test_more_files_than_a_process_may_open_are_decoded(tmp_path, packets):
+    """One packet a file."""
+    for i, packet in enumerate(packets):
+        (tmp_path / f"{i:03d}.l0").write_bytes(packet)
+    files = sorted(tmp_path.glob("*.l0"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = len(list(Path("/proc/self/fd").iterdir())) + 45
+    assert len(files) > lowest
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        (assembly,) = receive(Level0Files(files)).exposures.values()
+        parts = list(assembly.detectors())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert all(received.data.all() for _, received in parts)
+    assert assembly.completeness == 1

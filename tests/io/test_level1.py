@@ -45,6 +45,24 @@ def test_file_is_official(path):
         assert model.validate() is None
 
 
+def test_flags_of_the_reference_output_come_back_in_an_official_file(folder, ramp):
+    amp33_dq = np.zeros(ramp.amp33.shape[:2], np.uint8)
+    amp33_dq[1, 8:16] = flags.DROPOUT
+    (folder / "flagged").mkdir()
+    path = folder / "flagged" / "r0000101001001001001_0001_wfi01_f158_uncal.asdf"
+    flagged = replace(ramp, amp33_dq=amp33_dq)
+    write_ramp(path, flagged, exposures.HEADER, exposures.PATTERN, {"stage": "test"})
+    with rdm.open(path) as model:
+        assert model.validate() is None
+    back, _ = read_ramp(path, exposures.WINDOW)
+    np.testing.assert_array_equal(back.amp33_dq, amp33_dq)
+    short = changed(
+        path, folder / "flagged" / "x_uncal.asdf", lambda r: r.update(amp33_dq=amp33_dq[:, 1:])
+    )
+    with pytest.raises(DataError, match="amp33_dq has shape"):
+        read_ramp(short, exposures.WINDOW)
+
+
 def test_ramp_comes_back(path, ramp):
     back, meta = read_ramp(path, exposures.WINDOW)
     for name in ARRAYS:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
-from tessella.telemetry.decode import Received, receive
+from tessella.telemetry.assembly import Received
+from tessella.telemetry.decode import receive
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.layout import amp33_window
 from tessella.telemetry.packets import (

@@ -5,7 +5,7 @@ import pytest
 
 from tessella.flags import DO_NOT_USE, DROPOUT
 from tessella.telemetry.assemble import assemble_ramp
-from tessella.telemetry.decode import Received
+from tessella.telemetry.assembly import Received
 
 
 def all_received(readout) -> Received:
@@ -21,6 +21,7 @@ def readout(readouts):
 def test_whole_readout_becomes_a_ramp_without_flags(header, readout):
     ramp = assemble_ramp(header, readout, all_received(readout))
     assert not ramp.resultant_dq.any()
+    assert ramp.amp33_dq is None
     assert np.array_equal(ramp.data, readout.data)
     assert ramp.data.dtype == ramp.amp33.dtype == np.uint16
     assert ramp.resultant_dq.dtype == np.uint8
@@ -38,6 +39,8 @@ def test_missing_pixels_are_dropouts_of_their_resultant_only(header, readout):
     assert np.count_nonzero(ramp.resultant_dq) == readout.window.nx
     assert (ramp.data[1, 3] == 4000).all()
     assert (ramp.amp33[0, 5] == 4000).all()
+    assert ramp.amp33_dq[0, 5] == DROPOUT
+    assert np.count_nonzero(ramp.amp33_dq) == 1
 
 
 def test_without_its_reference_read_a_pixel_cannot_be_used(header, readout):
@@ -46,6 +49,15 @@ def test_without_its_reference_read_a_pixel_cannot_be_used(header, readout):
     dq = assemble_ramp(header, readout, received).resultant_dq
     assert (dq[:, 7] == DROPOUT | DO_NOT_USE).all()
     assert np.count_nonzero(dq) == dq[:, 7].size
+
+
+def test_without_its_reference_read_a_row_of_the_reference_output_cannot_be_used(header, readout):
+    received = all_received(readout)
+    received.reference_amp33[8:16] = False
+    ramp = assemble_ramp(header, readout, received)
+    assert (ramp.amp33_dq[:, 8:16] == DROPOUT | DO_NOT_USE).all()
+    assert np.count_nonzero(ramp.amp33_dq) == ramp.amp33_dq[:, 8:16].size
+    assert not ramp.resultant_dq.any()
 
 
 def test_inputs_are_not_changed(header, readout):

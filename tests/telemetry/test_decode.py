@@ -20,6 +20,7 @@ from tessella.telemetry.packets import (
     packet,
     unpack_primary,
 )
+from tessella.telemetry.records import pack_exposure
 from tessella.telemetry.scan import find_packets
 
 PLANES = ("data", "amp33", "reference_read", "reference_amp33")
@@ -237,6 +238,12 @@ def test_missing_row_of_the_reference_read_is_a_problem(header, packets):
     assert exposure.problems == ("WFI01: rows of the reference read missing: 1",)
 
 
+def test_missing_rows_of_the_reference_output_are_a_problem(header, packets):
+    lost = next(i for i, p in enumerate(packets) if apid(p) == 0x132 and head(p)["resultant"] == 1)
+    exposure, _ = decode_one(header, b"".join(packets[:lost] + packets[lost + 1 :]))
+    assert exposure.problems == ("WFI18: rows of the reference output missing: 8",)
+
+
 def test_no_exposure_without_housekeeping_but_the_ledger_balances(packets):
     exposures, ledger = decode([b"".join(p for p in packets if apid(p) != HOUSEKEEPING)])
     ledger.check()
@@ -291,6 +298,58 @@ def test_clock_that_jumps_is_told_and_nothing_is_lost(header, readouts, packets)
         assert ledger.missing_rows == 0
         assert_received_pixels_are_those_sent(exposure, readouts)
     assert decode_one(header, b"".join(packets))[0].clock_is_sound
+
+
+@pytest.mark.parametrize(
+    ("identifier", "resultant", "said"),
+    [
+        (0x112, 0xFFFF, "WFI18: the clock jumped in 16 packets"),
+        (0x132, 1, "WFI18 reference output: the clock jumped in 16 packets"),
+        (0x141, 2, "WFI01 guide window: the clock jumped in 1 packets"),
+        (HOUSEKEEPING, 1, "housekeeping: the clock jumped in 3 packets"),
+        (ATTITUDE, 0, "attitude: the clock jumped in 1 packets"),
+    ],
+)
+def test_clock_of_every_kind_of_packet_is_checked(header, packets, identifier, resultant, said):
+    late = [
+        changed(p, seconds=5) if apid(p) == identifier and head(p)["resultant"] == resultant else p
+        for p in packets
+    ]
+    exposure, _ = decode_one(header, b"".join(late))
+    assert exposure.problems == (said,)
+    assert not exposure.clock_is_sound
+
+
+def test_clock_that_was_not_checked_is_not_sound(header, packets):
+    records = [p for p in packets if apid(p) in (HOUSEKEEPING, ATTITUDE)]
+    exposure, _ = decode_one(header, b"".join(records))
+    assert not exposure.clock_is_sound
+    assert "the clock was not checked: no packet of pixels was used" in exposure.problems
+    unknown = [
+        changed(p, payload=pack_exposure(replace(header, ma_table_number=999)))
+        if apid(p) == HOUSEKEEPING and head(p)["sca"] == 0
+        else p
+        for p in packets
+    ]
+    exposure, _ = decode_one(header, b"".join(unknown))
+    assert not exposure.clock_is_sound
+    assert exposure.problems == ("the clock was not checked: MA table 999 is not known",)
+
+
+def test_samples_that_contradict_each_other_are_told_and_the_first_counts(header, packets):
+    other = pack_exposure(replace(header, target_ra=11.0))
+    last = [
+        changed(p, payload=other)
+        if apid(p) == HOUSEKEEPING and head(p)["resultant"] == 1 and head(p)["sca"] == 0
+        else p
+        for p in packets
+    ]
+    for order in (last, last[::-1]):
+        exposure, ledger = decode_one(header, b"".join(order))
+        assert exposure.header == header
+        said = "housekeeping: its samples contradict each other; the first counts"
+        assert exposure.problems == (said,)
+        assert ledger.conflicting == 0
 
 
 def test_packet_that_cannot_be_decompressed_gives_way_to_an_earlier_one(

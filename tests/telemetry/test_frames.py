@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telemetry.transfer_frames import frames_of, idle_frame, unit
 
+from tessella.io.level0 import map_file
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.frames import FrameFormat, randomiser, read_link
@@ -56,6 +58,21 @@ def test_packets_that_run_through_frames_come_back(form):
     assert own(link.channels[5].packets) == packets
     assert (link.n_stray, link.rejected, link.channels[5].n_lost) == (0, {}, 0)
     assert (link.n_frames, link.channels[5].n_incomplete) == (len(units), 0)
+
+
+def test_memory_grows_with_the_packets_only(tmp_path):
+    packet = pack_primary(Primary(0, False, False, 0x55, 3, 0, 120)) + bytes(114)
+    units = [unit(frame, PLAIN) for frame in frames_of([packet] * 20_000, PLAIN, 5)]
+    taken = []
+    for n in (10_000, 20_000):
+        (tmp_path / "pass.cadu").write_bytes(b"".join(units[:n]))
+        tracemalloc.start()
+        link = read_link(map_file(tmp_path / "pass.cadu"), PLAIN)
+        taken.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (link.n_frames, len(link.channels[5].packets)) == (n, n * 120)
+    # An array that grows is copied with an eighth more room.
+    assert taken[1] - taken[0] < (2 + 1 / 8) * 10_000 * 120
 
 
 def test_channels_are_kept_apart_and_idle_frames_left_out():
@@ -201,3 +218,26 @@ def test_correction_leaves_sound_frames_as_they_are():
     corrected = correct(frames, form.interleaving)
     assert np.array_equal(corrected.frames, frames)
     assert not corrected.symbols.any()
+
+
+@pytest.mark.parametrize(
+    ("lost", "n_incomplete"),
+    [
+        # Each frame has room for 120 octets; packets end at 100, 200, 600, 700 and 840.
+        ({0}, 1),
+        ({1}, 2),
+        ({3}, 1),
+        ({2, 3, 4}, 1),
+        ({4, 5}, 2),
+        ({1, 5}, 3),
+    ],
+)
+def test_every_packet_that_a_lost_frame_cut_is_counted_once(lost, n_incomplete):
+    sizes = (100, 100, 400, 100, 140)
+    packets = [
+        pack_primary(Primary(0, False, False, 0x55, 3, i, n)) + bytes(n - 6)
+        for i, n in enumerate(sizes)
+    ]
+    frames = [frame for k, frame in enumerate(frames_of(packets, PLAIN, 7)) if k not in lost]
+    channel = read_link(b"".join(unit(f, PLAIN) for f in frames), PLAIN).channels[7]
+    assert channel.n_incomplete == n_incomplete

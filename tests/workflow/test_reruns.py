@@ -121,7 +121,7 @@ def test_killed_run_is_finished_by_one_command(stub_clone, small, copy, finished
 
 def test_images_of_a_patch_are_named_in_a_file_not_in_the_command(finished):
     work = finished[0]
-    lists = sorted((work / "results/small/plan/inputs").glob("coadd_patch_*_images.txt"))
+    lists = sorted((work / "results/small/plan/inputs").glob("coadd_patch_*_images_*.txt"))
     named = [path.read_text().splitlines() for path in lists]
     assert [len(names) for names in named] == [2, 1]
     for names in named:

@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace) -> "FrameFormat":
     from tessella.telemetry.frames import FrameFormat
+    from tessella.telemetry.reed_solomon import DATA_SYMBOLS
 
     try:
         octets, interleaving = map(int, args.frames.split(":"))
@@ -97,6 +98,11 @@ def _format(args: argparse.Namespace) -> "FrameFormat":
             f"--frames: {octets} octets leave no room for packets, or are not divided by "
             f"{interleaving} codewords; expected such as 1115:5"
         )
+    if interleaving and octets // interleaving > DATA_SYMBOLS:
+        raise ConfigError(
+            f"--frames: found {octets // interleaving} octets a codeword, expected at most "
+            f"{DATA_SYMBOLS}; give more codewords, or 0 where frames have no check symbols"
+        )
     return form
 
 
@@ -118,6 +124,7 @@ def _unframe(args: argparse.Namespace, form: "FrameFormat") -> int:
     from tessella.io.atomic import replacing
     from tessella.run import packet_files
 
+    _refuse_existing(args.files, Path(args.out))
     for file in args.files:
         link = packet_files.open_link(file, form, args.correct)
         for number, channel in link.channels.items():
@@ -126,6 +133,22 @@ def _unframe(args: argparse.Namespace, form: "FrameFormat") -> int:
                 part.write_bytes(channel.packets)
         show(packet_files.list_link(file, link)[:1])
     return 0
+
+
+def _refuse_existing(files: Sequence[str], out: Path) -> None:
+    """Refuse files that would be written over: those of an earlier call, or of this one."""
+    stems: dict[str, str] = {}
+    for file in files:
+        stem = Path(file).stem
+        if stem in stems:
+            raise DataError(
+                f"{file}: its packets would be written over those of {stems[stem]}, of the same "
+                "name; give them folders of their own by calls of their own"
+            )
+        stems[stem] = file
+        for path in sorted(out.glob("*_vc[0-9][0-9].l0")):
+            if path.name[: -len("_vc00.l0")] == stem:
+                raise DataError(f"{path}: it exists; remove it, or name another folder by --out")
 
 
 @contextmanager

@@ -10,8 +10,12 @@ from typing import Any
 from tessella.io.atomic import replacing
 from tessella.io.level0 import read_level0
 from tessella.models import ExposureHeader, ExposureKey, Window
-from tessella.telemetry.inventory import Announcement, Holding, survey, together
+from tessella.telemetry.announcement import Announcement
+from tessella.telemetry.inventory import Holding, survey, together
 from tessella.telemetry.records import DetectorSetup
+
+#: Of what is kept; to be raised when that changes.
+_VERSION = 2
 
 
 def holdings_of(
@@ -43,7 +47,7 @@ def _holdings_of_file(path: Path, cache: Path | None) -> dict[ExposureKey, Holdi
     if cache is None:
         return survey([read_level0(path)])
     about = path.stat()
-    identity = json.dumps([str(path), about.st_size, about.st_mtime_ns])
+    identity = json.dumps([_VERSION, str(path), about.st_size, about.st_mtime_ns])
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     try:
         return dict(map(_holding, json.loads(kept.read_text())))

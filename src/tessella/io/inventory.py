@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def level1_inventory(paths: list[Path], window: Window) -> list[dict[str, Any]]:
 
 
 def telemetry_inventory(
-    paths: list[Path], cache: Path | None = None
+    paths: list[Path],
+    cache: Path | None = None,
+    windows: Mapping[str, Window] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """List the exposures of which telemetry files hold something, with those files.
 
@@ -67,6 +70,8 @@ def telemetry_inventory(
     paths : list of Path
     cache : Path, optional
         Folder that keeps what each file holds; absent: nothing is kept.
+    windows : mapping of str to Window, optional
+        The detectors that count, and their windows; absent: all that are announced.
 
     Returns
     -------
@@ -79,11 +84,11 @@ def telemetry_inventory(
 
     found, completeness = [], {}
     for key, (holding, files) in holdings_of(paths, cache).items():
-        completeness[key.name] = holding.completeness
+        completeness[key.name] = holding.completeness_of(windows)
         if holding.announced.header is not None:
             entry = asdict(_planned(holding.announced.header))
             entry["telemetry"] = files
-            entry["detectors"] = dict.fromkeys(holding.announced.detectors, ())
+            entry["detectors"] = dict.fromkeys(holding.announced.sound(), ())
             found.append(entry)
     return found, completeness
 
@@ -175,8 +180,9 @@ def _planned_by_image(about: Any) -> PlannedExposure:
 
 
 if __name__ == "__main__":
-    kind, options, *names = sys.argv[1:]
-    paths = [Path(name) for name in names]
+    kind, options = sys.argv[1:]
+    # A command line cannot hold all names.
+    paths = [Path(name) for name in sys.stdin.read().splitlines()]
     given = json.loads(options)
     try:
         answer: dict[str, Any] = {"excluded": [], "completeness": {}}
@@ -185,7 +191,10 @@ if __name__ == "__main__":
         elif kind == "level1":
             found = level1_inventory(paths, Window(**given["window"]))
         else:
-            found, answer["completeness"] = telemetry_inventory(paths, Path(given["cache"]))
+            windows = dict.fromkeys(given["detectors"], Window(**given["window"]))
+            found, answer["completeness"] = telemetry_inventory(
+                paths, Path(given["cache"]), windows
+            )
         sys.stdout.write(json.dumps({"exposures": found, **answer}))
     except DataError as error:
         sys.exit(f"ERROR: {error}")

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from tessella.io.runs import run_of
 from tessella.io.seals import sha256
 from tessella.telemetry.clock import iso_time, read_time
 from tessella.telemetry.fates import NONE
-from tessella.telemetry.index import index_packets
+from tessella.telemetry.index import Stream, index_packets
+
+# Files that are mapped at a time.
+_MAPPED = 32
 
 
 def write_level0(path: str | Path, packets: Iterable[bytes], provenance: Mapping[str, Any]) -> None:
@@ -58,6 +62,31 @@ def read_level0(path: str | Path) -> bytes | mmap.mmap:
     if run_of(path) is None:
         _verify(path, found)
     return map_file(path)
+
+
+class Level0Files(Sequence[Stream]):
+    """The packets of many files, in the order of the files, mapped when they are read.
+
+    A mapping holds a descriptor, of which a process has some thousand: the last few are kept.
+    """
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        self._paths = tuple(paths)
+        for path in self._paths:
+            read_level0(path)
+        self._map = lru_cache(_MAPPED)(map_file)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, number: int) -> Stream: ...
+    @overload
+    def __getitem__(self, number: slice) -> "Level0Files": ...
+    def __getitem__(self, number: int | slice) -> "Stream | Level0Files":
+        if isinstance(number, slice):
+            return Level0Files(self._paths[number])
+        return self._map(self._paths[number])
 
 
 def map_file(path: str | Path) -> bytes | mmap.mmap:

@@ -49,7 +49,7 @@ def write_ramp(
     reliability : Reliability, optional
         Of the exposure; absent where the pixels have not been through telemetry.
     complete_fraction : float
-        An exposure of which a smaller share of the rows arrived has a ``data_problem``.
+        An exposure of which a smaller share of the pixels arrived has a ``data_problem``.
 
     Raises
     ------
@@ -71,6 +71,9 @@ def write_ramp(
     model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
     if ramp.reference_read is not None:
         model.reference_read, model.reference_amp33 = ramp.reference_read, ramp.reference_amp33
+    if ramp.amp33_dq is not None:
+        # Not of the official schema, which has no flags for the reference output.
+        model["amp33_dq"] = ramp.amp33_dq
     save_model(model, path, provenance)
 
 
@@ -125,6 +128,9 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
         raise DataError(
             f"{path}: of reference_read and reference_amp33 it holds one; expected both"
         )
+    amp33_dq = arrays.get("amp33_dq")
+    if amp33_dq is not None and amp33_dq.shape != shape[:2]:
+        raise DataError(f"{path}: amp33_dq has shape {amp33_dq.shape}, expected {shape[:2]}")
     if amp33.shape != (shape[0], shape[1], CHANNEL_WIDTH):
         raise DataError(
             f"{path}: amp33 has shape {amp33.shape}, expected {(shape[0], shape[1], CHANNEL_WIDTH)}"
@@ -143,6 +149,7 @@ def read_ramp(path: str | Path, window: Window) -> tuple[Ramp, dict[str, Any]]:
         encoding_offset=int(instrument.get("data_encoding_offset") or 0) if encoded else 0,
         reference_read=arrays.get("reference_read"),
         reference_amp33=rows_of(arrays.get("reference_amp33"), 0, window.ny),
+        amp33_dq=None if amp33_dq is None else rows_of(amp33_dq, 0, shape[0]),
         guide_window=_guide_window(meta, window),
         attitude=read_attitude(meta),
         exposure_type=str(exposure["type"]),

@@ -21,7 +21,7 @@ from tessella.models import (
     Reliability,
     Window,
 )
-from tessella.telemetry.decode import Assembly, Received
+from tessella.telemetry.assembly import Assembly, Received
 
 _PLANES = ("data", "amp33", "reference_read", "reference_amp33")
 

@@ -71,9 +71,14 @@ def exposures_of_files(config: Config) -> Given:
     is_telemetry = config.source == "telemetry"
     arrivals = {arrival.file: arrival for arrival in seen(config)} if is_telemetry else {}
     files = list(arrivals) or [str(file) for file in files_given(config)]
-    options = {"window": vars(config.detector_window), "cache": str(cache_folder(config))}
+    options = {
+        "window": vars(config.detector_window),
+        "cache": str(cache_folder(config)),
+        "detectors": config.detectors or (),
+    }
     command = [sys.executable, "-m", "tessella.io.inventory", config.source, json.dumps(options)]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    names = "".join(f"{file}\n" for file in files)
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
     answer = json.loads(done.stdout)
@@ -82,7 +87,8 @@ def exposures_of_files(config: Config) -> Given:
     held: list[Held] = []
     if is_telemetry:
         found, held = _of_telemetry(found, answer["completeness"], arrivals, config)
-    wanted = _of_configured(found, config)
+    # Of telemetry, a detector that nothing is known of is made as one that is lost.
+    wanted = found if is_telemetry else _of_configured(found, config)
     if not wanted:
         reasons = "".join(f"; {one.reason}" for one in excluded)
         reasons += "".join(f"; {one.exposure}: {one.reason}" for one in held)
@@ -110,12 +116,10 @@ def _of_telemetry(
         absent = sorted(set(config.detectors or ()) - set(exposure.detectors))
         # The first of its files, so that what was made stays when more arrives.
         is_old = any(arrivals[file].is_old for file in exposure.telemetry)
-        if absent:
-            held.append(
-                Held(name, f"housekeeping of {absent[0]} has not arrived; held until it does")
-            )
-        elif share >= config.telemetry.complete_fraction or is_old:
+        if is_old or (share >= config.telemetry.complete_fraction and not absent):
             made.append(exposure)
+        elif absent:
+            held.append(Held(name, f"housekeeping of {absent[0]} has not arrived; {wait}"))
         else:
             held.append(Held(name, f"{100 * share:.2f} % of its pixels are there; {wait}"))
     return made, held

@@ -71,7 +71,7 @@ def list_packets(path: str | Path, tell: Tell) -> list[Listing]:
     Raises
     ------
     DataError
-        If there is no such file, or it holds transfer frames.
+        If there is no such file, or it holds transfer frames or no packet.
     """
     stream = map_file(path)
     if bytes(stream[:4]) == SYNC_MARKER:
@@ -79,7 +79,10 @@ def list_packets(path: str | Path, tell: Tell) -> list[Listing]:
             f"{path}: it starts with the sync marker of transfer frames, expected packets; "
             "say how long the frames are, such as --frames 1115:5"
         )
-    return list_stream(str(path), stream, tell)
+    listings = list_stream(str(path), stream, tell)
+    if not listings[-1].rows:
+        raise DataError(f"{path}: {listings[-1].title.partition(': ')[2]}; no packet in it")
+    return listings
 
 
 def list_link(path: str | Path, link: Link) -> list[Listing]:
@@ -109,7 +112,7 @@ def open_link(path: str | Path, form: FrameFormat, is_corrected: bool) -> Link:
         If there is no such file, no frame is found, or the library that corrects is missing.
     """
     try:
-        link = read_link(bytes(map_file(path)[:]), form, is_corrected)
+        link = read_link(map_file(path), form, is_corrected)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     if not link.n_frames:

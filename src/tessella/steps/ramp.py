@@ -113,11 +113,8 @@ def _usable(border: Border) -> BorderPixels:
         good = ((resultant_dq & lost) == 0) & ((dq & bad) == 0)
         return np.where(good, values, np.nan).astype(np.float32)
 
-    # A row is lost with its reference output: they are sent together.
-    row_lost = ((border.resultant_dq["left"] & lost) != 0).all(axis=2) & (
-        (border.resultant_dq["right"] & lost) != 0
-    ).all(axis=2)
-    amp33 = np.where(row_lost[..., None], np.nan, border.amp33).astype(np.float32)
+    is_lost = (border.amp33_dq & lost) != 0
+    amp33 = np.where(is_lost[..., None], np.nan, border.amp33).astype(np.float32)
     sides = {side: counts(side) for side in ("left", "right", "bottom", "top")}
     return BorderPixels(**sides, amp33=amp33)
 

@@ -6,7 +6,7 @@ from tessella.astrometry.wcs import attitude_of
 from tessella.flags import DO_NOT_USE, DROPOUT, GOOD
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureHeader, Ramp, Readout
-from tessella.telemetry.decode import Received
+from tessella.telemetry.assembly import Received
 
 
 def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) -> Ramp:
@@ -14,8 +14,8 @@ def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) 
 
     A pixel that is missing in a resultant holds the encoding offset there and is flagged
     DROPOUT. Without its reference read a pixel has no absolute level: all its resultants are
-    flagged DROPOUT and DO_NOT_USE. Rows of the reference output have no flags in Level 1;
-    missing ones hold the encoding offset, that is, a copy of their reference read.
+    flagged DROPOUT and DO_NOT_USE. The same holds for rows of the reference output, which have
+    flags of their own, one a row.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) 
         raise ValueError(f"no MA table {header.ma_table_number} of {n_resultants} resultants")
     resultant_dq = np.where(received.data, GOOD, DROPOUT).astype(np.uint8)
     resultant_dq[:, ~received.reference_read] |= DROPOUT | DO_NOT_USE
+    amp33_dq = np.where(received.amp33.all(axis=2), GOOD, DROPOUT).astype(np.uint8)
+    amp33_dq[:, ~received.reference_amp33.all(axis=1)] |= DROPOUT | DO_NOT_USE
     offset = np.uint16(readout.encoding_offset)
     return Ramp(
         detector=readout.detector,
@@ -66,5 +68,6 @@ def assemble_ramp(header: ExposureHeader, readout: Readout, received: Received) 
         ),
         reference_read=readout.reference_read,
         reference_amp33=readout.reference_amp33,
+        amp33_dq=amp33_dq if amp33_dq.any() else None,
         encoding_offset=readout.encoding_offset,
     )

@@ -5,43 +5,18 @@ columns), never by their sequence counts, so that their order, repetitions and d
 files do not matter. Of two packets for the same place the one received later counts.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from tessella.errors import DataError
-from tessella.instrument.read_patterns import read_patterns
-from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout
-from tessella.telemetry.clock import read_time, seconds_since_epoch
+from tessella.models import ExposureHeader, ExposureKey, Readout, Window
+from tessella.telemetry.assembly import Assembly, Received
 from tessella.telemetry.fates import Fate
 from tessella.telemetry.index import PacketIndex, Stream, index_packets
-from tessella.telemetry.inventory import Announcement, announcements, is_record
-from tessella.telemetry.layout import amp33_window, grid_of, guide_grid
-from tessella.telemetry.ledger import File, Ledger, Rows
-from tessella.telemetry.packets import (
-    AMP33,
-    ATTITUDE,
-    GUIDE,
-    HOUSEKEEPING,
-    REFERENCE_READ,
-    SCIENCE,
-    sca_number,
-)
-from tessella.telemetry.place import Placed, Target, place
-from tessella.telemetry.records import DetectorSetup
-
-
-@dataclass(frozen=True)
-class Received:
-    """Which pixels of a readout arrived; the arrays have the shapes of the readout's, bool."""
-
-    data: np.ndarray
-    amp33: np.ndarray
-    reference_read: np.ndarray
-    reference_amp33: np.ndarray
-    #: (n_cycles,): the guide window arrived.
-    guide: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+from tessella.telemetry.inventory import announcements
+from tessella.telemetry.ledger import File, Ledger
 
 
 @dataclass(frozen=True)
@@ -54,20 +29,21 @@ class DecodedExposure:
     received: dict[str, Received]
     #: What a user of the exposure must know, in words.
     problems: tuple[str, ...] = ()
-    #: False where the clock of the spacecraft jumped.
+    #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
 
 
 class Reception:
     """The packets of some streams, and what became of them as far as exposures are decoded."""
 
-    def __init__(self, index: PacketIndex) -> None:
+    def __init__(self, index: PacketIndex, windows: Mapping[str, Window] | None = None) -> None:
         self.index = index
         #: (n,) of `Fate`
         self.fate = np.full(len(index), Fate.UNANNOUNCED)
         #: Exposures whose housekeeping arrived, sorted by key.
         self.exposures = {
-            key: Assembly(self, announced) for key, announced in announcements(index).items()
+            key: Assembly(index, self.fate, announced, windows)
+            for key, announced in announcements(index).items()
         }
 
     def exposure(self, name: str) -> "Assembly":
@@ -97,135 +73,11 @@ class Reception:
         )
 
 
-class Assembly:
-    """One exposure, put together a detector at a time."""
-
-    def __init__(self, reception: Reception, announced: Announcement) -> None:
-        self.reception = reception
-        assert announced.header is not None
-        self.header = announced.header
-        table = read_patterns().get(self.header.ma_table_number)
-        most = len(table.reads) if table else 0
-        #: Of detectors whose record agrees with the MA table.
-        self.setups = {
-            detector: setup
-            for detector, setup in announced.detectors.items()
-            if setup.n_resultants <= most or not table
-        }
-        self.rows: list[Rows] = []
-        self.conflicting = 0
-        self.clock_is_sound = True
-        self._notes: list[str] = []
-        packets = np.flatnonzero(reception.index.belongs_to(self.header.key))
-        apid = reception.index.apid[packets]
-        self._packets = packets[np.argsort(apid, kind="stable")]
-        self._apid = np.sort(apid)
-        self._judge_records()
-
-    @property
-    def completeness(self) -> float:
-        """Return the share of the rows that arrived; all detectors must have been read."""
-        expected = sum(row.expected for row in self.rows)
-        return sum(row.filled for row in self.rows) / expected if expected else 0.0
-
-    @property
-    def n_files(self) -> int:
-        """Return the number of streams that hold packets of it."""
-        return len(np.unique(self.reception.index.stream[self._packets]))
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Say in words what is wrong besides missing rows; all detectors must have been read."""
-        problems = []
-        if np.isnan(self.header.ra_v1):
-            problems.append("no attitude was received")
-        if self.conflicting:
-            problems.append(f"{self.conflicting} packets were contradicted by later ones")
-        return (*problems, *self._notes)
-
-    def detectors(self) -> Iterator[tuple[Readout, Received]]:
-        """Decode one detector after the other; each takes the memory of its own pixels."""
-        for detector, setup in self.setups.items():
-            yield self._detector(detector, setup)
-
-    def _detector(self, detector: str, setup: DetectorSetup) -> tuple[Readout, Received]:
-        window, offset, n = setup.window, setup.encoding_offset, setup.n_resultants
-        science = self._place(SCIENCE, detector, Target(grid_of(window), n, True, offset))
-        amp33 = Target(grid_of(amp33_window(window)), n, True, offset)
-        reference = self._place(AMP33, detector, amp33)
-        guide: GuideWindow | None = None
-        guided: np.ndarray = np.zeros(0, bool)
-        if setup.guide is not None:
-            n_cycles = len(setup.guide.pixels)
-            target = Target(guide_grid(setup.guide), n_cycles, False, offset)
-            cycles = self._place(GUIDE, detector, target)
-            guide = GuideWindow(setup.guide.x, setup.guide.y, cycles.planes)
-            guided = np.asarray(cycles.received.all(axis=(1, 2)))
-        readout = Readout(
-            detector,
-            window,
-            **_by_name(science.planes, reference.planes),
-            encoding_offset=offset,
-            guide=guide,
-        )
-        received = Received(**_by_name(science.received, reference.received), guide=guided)
-        self._notes += _notes(detector, science, guided)
-        return readout, received
-
-    def _of(self, apid: int) -> np.ndarray:
-        """Return the packets of one kind, in the order in which they were received."""
-        return self._packets[slice(*np.searchsorted(self._apid, (apid, apid + 1)))]
-
-    def _place(self, base_apid: int, detector: str, target: Target) -> Placed:
-        index = self.reception.index
-        apid = base_apid + sca_number(detector)
-        packets = self._of(apid)
-        placed = place(index, packets, target)
-        self.reception.fate[packets] = placed.fate
-        self.conflicting += placed.conflicting
-        for plane, numbers in enumerate(placed.rows.tolist()):
-            resultant = REFERENCE_READ if plane == target.n_resultants else plane
-            self.rows.append(Rows(self.header.key, apid, resultant, *numbers))
-        if base_apid == SCIENCE:
-            self._check_clock(packets[placed.fate == Fate.USED], detector)
-        return placed
-
-    def _check_clock(self, packets: np.ndarray, detector: str) -> None:
-        """Note packets whose time is not that of their resultant."""
-        table = read_patterns().get(self.header.ma_table_number)
-        if table is None or not len(packets):
-            return
-        header = self.reception.index.header[packets]
-        ends = np.array([0, *(reads[-1] for reads in table.reads)]) * table.frame_time
-        k = header["resultant"].astype(int) + 1
-        k[header["resultant"] == REFERENCE_READ] = 0
-        sound = k < len(ends)
-        expected = seconds_since_epoch(self.header.start_time) + ends[np.where(sound, k, 0)]
-        off = sound & (np.abs(read_time(header) - expected) > table.frame_time / 2)
-        if off.any():
-            self.clock_is_sound = False
-            self._notes.append(f"{detector}: the clock jumped in {np.count_nonzero(off)} packets")
-
-    def _judge_records(self) -> None:
-        """Decide about housekeeping and attitude: of repetitions the one received last counts."""
-        index, fate = self.reception.index, self.reception.fate
-        sound = [i for apid in (HOUSEKEEPING, ATTITUDE) for i in self._of(apid).tolist()]
-        fate[self._packets] = Fate.UNANNOUNCED
-        fate[sound] = Fate.MISFIT
-        last: dict[tuple[int, int, int], int] = {}
-        sound = [i for i in sound if is_record(index, i)]
-        for i in sound:
-            head = index.header[i]
-            last[int(index.apid[i]), int(head["resultant"]), int(head["sca"])] = i
-        fate[sound] = Fate.DUPLICATE
-        fate[list(last.values())] = Fate.USED
-        for i in set(sound) - set(last.values()):
-            head = index.header[i]
-            winner = last[int(index.apid[i]), int(head["resultant"]), int(head["sca"])]
-            self.conflicting += index.payload(i) != index.payload(winner)
-
-
-def receive(streams: Iterable[Stream], only: ExposureKey | None = None) -> Reception:
+def receive(
+    streams: Iterable[Stream],
+    only: ExposureKey | None = None,
+    windows: Mapping[str, Window] | None = None,
+) -> Reception:
     """Find the packets of some streams and the exposures that they announce.
 
     Parameters
@@ -235,13 +87,16 @@ def receive(streams: Iterable[Stream], only: ExposureKey | None = None) -> Recep
         contradict each other, and nothing else.
     only : ExposureKey, optional
         Leave out, also of the ledger, the packets of other exposures; absent: decode all.
+    windows : mapping of str to Window, optional
+        The detectors to decode, with their windows: one without sound housekeeping is all missing.
+        Pixels of others are rejected. Absent: decode the detectors that are announced.
 
     Examples
     --------
     >>> list(receive([b"noise"]).exposures)
     []
     """
-    return Reception(index_packets(streams, only))
+    return Reception(index_packets(streams, only), windows)
 
 
 def decode(
@@ -274,25 +129,3 @@ def decode(
             assembly.clock_is_sound,
         )
     return exposures, reception.ledger()
-
-
-def _by_name(science: np.ndarray, amp33: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "data": science[:-1],
-        "reference_read": science[-1],
-        "amp33": amp33[:-1],
-        "reference_amp33": amp33[-1],
-    }
-
-
-def _notes(detector: str, science: Placed, guided: np.ndarray) -> list[str]:
-    """Say in words what is wrong with a detector besides missing rows."""
-    notes = []
-    if not science.received[:-1].any():
-        notes.append(f"{detector}: no pixels were received")
-    elif not science.received[-1].all():
-        lost = int(np.count_nonzero(~science.received[-1].all(axis=1)))
-        notes.append(f"{detector}: rows of the reference read missing: {lost}")
-    if not guided.all():
-        notes.append(f"{detector}: guide windows missing: {np.count_nonzero(~guided)}")
-    return notes

@@ -23,8 +23,9 @@ class Fate(IntEnum):
     UNANNOUNCED = 5
     MISFIT = 6
     UNREADABLE = 7
+    NOT_ASKED = 8
     #: Fragments come after it, by the kinds of `scan.REASONS`.
-    FRAGMENT = 8
+    FRAGMENT = 9
 
 
 #: Why packets and fragments are rejected.
@@ -33,6 +34,7 @@ REASONS: dict[int, str] = {
     Fate.UNANNOUNCED: "no housekeeping for it",
     Fate.MISFIT: "contradicts the housekeeping",
     Fate.UNREADABLE: "cannot be decompressed",
+    Fate.NOT_ASKED: "of a detector that is not asked for",
     **{Fate.FRAGMENT + kind: reason for kind, reason in scan.REASONS.items()},
 }
 #: Names of all codes, as the ledger has them.

@@ -6,11 +6,13 @@ counted, and its packets run through their zones, from one into the next.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from tessella.telemetry.checksum import CRC_OCTETS, crc
+from tessella.telemetry.index import Stream, release
 from tessella.telemetry.packets import PRIMARY_OCTETS
 from tessella.telemetry.reed_solomon import CHECK_SYMBOLS, correct
 
@@ -22,6 +24,8 @@ _POINTER_OCTETS = 2
 _NO_PACKET_STARTS, _ONLY_IDLE = 0x7FF, 0x7FE
 _VERSION = 1
 _COUNTS = 1 << 24
+# Frames that are in memory at a time.
+_PART = 4096
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,13 @@ class Channel:
     """What a virtual channel delivered."""
 
     #: Whole packets, one after the other.
-    packets: bytes
+    packets: bytes | bytearray
     n_frames: int
     #: By the count of frames, if it has not gone round more than once in a gap.
     n_lost: int
     #: Frames that came twice.
     n_repeated: int
-    #: Packets of which a part was in a lost frame.
+    #: Packets of which a part was in a lost frame, or before the first one or after the last.
     n_incomplete: int
 
 
@@ -100,12 +104,13 @@ def randomiser(n_octets: int) -> np.ndarray:
     return np.packbits(np.resize(np.array(bits, np.uint8), 8 * n_octets))
 
 
-def read_link(data: bytes, form: FrameFormat, is_corrected: bool = False) -> Link:
+def read_link(data: Stream, form: FrameFormat, is_corrected: bool = False) -> Link:
     """Take the packets of every virtual channel out of a stream of units.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or mmap
+        Some thousand frames are in memory at a time, and the packets.
     form : FrameFormat
     is_corrected : bool
         Correct errors by Reed-Solomon; frames with too many are rejected. Otherwise check symbols
@@ -122,51 +127,64 @@ def read_link(data: bytes, form: FrameFormat, is_corrected: bool = False) -> Lin
     >>> link.n_frames, link.n_stray
     (0, 5)
     """
-    found = _find_units(data, form)
-    places = np.array(found, dtype=int)[:, None] + len(SYNC_MARKER) + np.arange(form.coded_octets)
-    frames = np.frombuffer(data, np.uint8)[places.reshape(len(found), form.coded_octets)]
-    if form.is_randomised:
-        frames = frames ^ randomiser(form.coded_octets)
     rejected: Counter[str] = Counter()
-    n_corrected = 0
-    if is_corrected and form.interleaving:
-        frames, symbols = correct(frames, form.interleaving)
-        frames = frames[symbols >= 0]
-        n_corrected = int(symbols[symbols >= 0].sum())
-        rejected["too many errors"] = int(np.count_nonzero(symbols < 0))
-    by_channel: dict[int, list[tuple[int, bytes]]] = {}
-    n_idle = 0
-    for frame in frames[:, : form.octets]:
-        octets = frame.tobytes()
-        reason = _fault(octets, form)
-        if reason:
-            rejected[reason] += 1
-            continue
-        channel, count = octets[1] & 0x3F, int.from_bytes(octets[2:5], "big")
-        if channel == IDLE_CHANNEL:
-            n_idle += 1
-        else:
-            by_channel.setdefault(channel, []).append((count, octets))
-    unit = len(SYNC_MARKER) + form.coded_octets
+    channels: dict[int, _Reader] = {}
+    n_found = n_idle = n_corrected = 0
+    for units in _find_units(data, form):
+        n_found += len(units)
+        frames, symbols = _frames_of(data, units, form, is_corrected)
+        rejected["too many errors"] += int(np.count_nonzero(symbols < 0))
+        n_corrected += int(symbols[symbols >= 0].sum())
+        for row in frames[symbols >= 0, : form.octets]:
+            frame = row.tobytes()
+            reason = _fault(frame, form)
+            channel = frame[1] & 0x3F
+            if reason:
+                rejected[reason] += 1
+            elif channel == IDLE_CHANNEL:
+                n_idle += 1
+            else:
+                channels.setdefault(channel, _Reader(form)).read(frame)
     return Link(
-        {channel: _read_channel(by_channel[channel], form) for channel in sorted(by_channel)},
-        len(found),
+        {number: channels[number].channel() for number in sorted(channels)},
+        n_found,
         n_idle,
         {reason: n for reason, n in rejected.items() if n},
-        len(data) - unit * len(found),
+        len(data) - (len(SYNC_MARKER) + form.coded_octets) * n_found,
         n_corrected,
     )
 
 
-def _find_units(data: bytes, form: FrameFormat) -> list[int]:
-    """Return where whole units start: at a marker, in step with the one before or searched for."""
+def _find_units(data: Stream, form: FrameFormat) -> Iterator[np.ndarray]:
+    """Give where whole units start, some at a time: at a marker, in step or searched for."""
     unit = len(SYNC_MARKER) + form.coded_octets
     found = []
     position = data.find(SYNC_MARKER)
     while 0 <= position <= len(data) - unit:
         found.append(position)
+        if len(found) == _PART:
+            yield np.array(found)
+            found = []
         position = data.find(SYNC_MARKER, position + unit)
-    return found
+    if found:
+        yield np.array(found)
+
+
+def _frames_of(
+    data: Stream, units: np.ndarray, form: FrameFormat, is_corrected: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames of some units, and how many symbols were corrected; -1: too many errors."""
+    size = form.coded_octets
+    octets = np.frombuffer(data, np.uint8)
+    starts = (units + len(SYNC_MARKER)).tolist()
+    frames = np.stack([octets[start : start + size] for start in starts])
+    release(data)
+    if form.is_randomised:
+        frames ^= randomiser(size)
+    if is_corrected and form.interleaving:
+        corrected = correct(frames, form.interleaving)
+        return corrected.frames, corrected.symbols
+    return frames, np.zeros(len(frames), int)
 
 
 def _fault(frame: bytes, form: FrameFormat) -> str:
@@ -188,35 +206,72 @@ def _pointer(frame: bytes, form: FrameFormat) -> int:
     return int.from_bytes(frame[start - _POINTER_OCTETS : start], "big") & 0x7FF
 
 
-def _read_channel(frames: list[tuple[int, bytes]], form: FrameFormat) -> Channel:
-    """Put together the packets of one virtual channel, from its frames in order."""
-    packets: list[bytes] = []
-    # Octets of a packet that goes on in the next frame.
-    pending = b""
-    n_lost = n_repeated = n_incomplete = 0
-    last = None
-    for count, frame in frames:
-        step = 1 if last is None else (count - last) % _COUNTS
+class _Reader:
+    """Puts together the packets of one virtual channel, from its frames in order."""
+
+    def __init__(self, form: FrameFormat) -> None:
+        self._form = form
+        self._packets = bytearray()
+        #: Octets of a packet that goes on in the next frame.
+        self._pending = b""
+        self._last: int | None = None
+        self._n_frames = self._n_lost = self._n_repeated = self._n_incomplete = 0
+        # Before the first frame something may have been lost as well.
+        self._is_after_gap, self._is_counted = True, False
+
+    def read(self, frame: bytes) -> None:
+        """Take the packets out of the next frame."""
+        self._n_frames += 1
+        count = int.from_bytes(frame[2:5], "big")
+        step = 1 if self._last is None else (count - self._last) % _COUNTS
         if step == 0:
-            n_repeated += 1
-            continue
-        last = count
+            self._n_repeated += 1
+            return
+        self._last = count
         if step > 1:
-            n_lost += step - 1
-            n_incomplete += bool(pending)
-            pending = b""
-        zone, pointer = frame[form.zone], _pointer(frame, form)
+            self._lose(step - 1)
+        zone, pointer = frame[self._form.zone], _pointer(frame, self._form)
         if pointer == _ONLY_IDLE:
-            continue
+            return
         starts = len(zone) if pointer == _NO_PACKET_STARTS else pointer
-        pending = _take(pending + zone[:starts], packets) if pending else b""
+        if self._is_after_gap:
+            # What stands before the first packet is the tail of one that began before the gap.
+            self._n_incomplete += starts > 0 and not self._is_counted
+            self._is_after_gap = False
+        if self._pending:
+            self._pending = _take(self._pending + zone[:starts], self._packets)
         if starts < len(zone):
-            n_incomplete += bool(pending)
-            pending = _take(zone[starts:], packets)
-    return Channel(b"".join(packets), len(frames), n_lost, n_repeated, n_incomplete + bool(pending))
+            self._n_incomplete += bool(self._pending)
+            self._pending = _take(zone[starts:], self._packets)
+
+    def _lose(self, n_frames: int) -> None:
+        """Give up the packet that went on in lost frames."""
+        self._n_lost += n_frames
+        self._n_incomplete += bool(self._pending)
+        zone = self._form.zone
+        n_octets = n_frames * (zone.stop - zone.start)
+        self._is_after_gap, self._is_counted = True, _missing(self._pending) > n_octets
+        self._pending = b""
+
+    def channel(self) -> Channel:
+        """Return what was delivered so far."""
+        return Channel(
+            self._packets,
+            self._n_frames,
+            self._n_lost,
+            self._n_repeated,
+            self._n_incomplete + bool(self._pending),
+        )
 
 
-def _take(octets: bytes, packets: list[bytes]) -> bytes:
+def _missing(octets: bytes) -> int:
+    """Return how many octets a packet still needs; 0 where that is not known."""
+    if len(octets) < PRIMARY_OCTETS:
+        return 0
+    return PRIMARY_OCTETS + 1 + int.from_bytes(octets[4:6], "big") - len(octets)
+
+
+def _take(octets: bytes, packets: bytearray) -> bytes:
     """Move the whole packets that `octets` start with to `packets`; return what is left."""
     position = 0
     while len(octets) - position >= PRIMARY_OCTETS:
@@ -224,6 +279,6 @@ def _take(octets: bytes, packets: list[bytes]) -> bytes:
         stop = position + PRIMARY_OCTETS + 1 + length
         if stop > len(octets):
             break
-        packets.append(octets[position:stop])
+        packets += octets[position:stop]
         position = stop
     return octets[position:]

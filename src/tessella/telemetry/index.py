@@ -1,7 +1,7 @@
 """One table of the packets of several streams: where they are and what their headers say."""
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from tessella.telemetry.packets import (
 )
 from tessella.telemetry.scan import Scan, find_packets
 
-Stream = bytes | mmap.mmap
+Stream = bytes | bytearray | mmap.mmap
 # Of a mapped file that are kept in memory while packets are read.
 _NEAR_OCTETS = 1 << 27
 
@@ -35,7 +35,7 @@ _NEAR_OCTETS = 1 << 27
 class PacketIndex:
     """n packets that can be believed, in the order in which they were received, and the rest."""
 
-    streams: tuple[Stream, ...]
+    streams: Sequence[Stream]
     #: (n,) int: the stream of each packet, its first octet there and the one after its last.
     stream: np.ndarray
     start: np.ndarray
@@ -127,12 +127,13 @@ def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) ->
     >>> index_packets([b"noise"]).received
     (1,)
     """
-    streams = tuple(streams)
+    # A sequence may map its streams when they are read.
+    streams = streams if isinstance(streams, Sequence) else tuple(streams)
     return join(streams, index_parts(streams, only))
 
 
 def index_parts(
-    streams: tuple[Stream, ...], only: ExposureKey | None = None
+    streams: Sequence[Stream], only: ExposureKey | None = None
 ) -> Iterator[PacketIndex]:
     """Index streams some ten thousand packets at a time; see `index_packets`."""
     for number, stream in enumerate(streams):
@@ -142,7 +143,7 @@ def index_parts(
             release(stream)
 
 
-def join(streams: tuple[Stream, ...], parts: Iterable[PacketIndex]) -> PacketIndex:
+def join(streams: Sequence[Stream], parts: Iterable[PacketIndex]) -> PacketIndex:
     """Put together the parts of an index."""
     nothing = _of_part(streams, 0, np.zeros(0, np.uint8), _NOTHING, None)
     parts = [nothing, *parts]
@@ -161,7 +162,7 @@ _NOTHING = Scan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uin
 
 
 def _of_part(
-    streams: tuple[Stream, ...],
+    streams: Sequence[Stream],
     stream: int,
     octets: np.ndarray,
     scan: Scan,

@@ -1,24 +1,24 @@
 """Which exposures are in telemetry, what housekeeping says of them, and which rows are there."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tessella.models import ExposureHeader, ExposureKey
+from tessella.models import ExposureHeader, ExposureKey, Window
+from tessella.telemetry.announcement import Announcement
+from tessella.telemetry.completeness import ROWS, pixels_there, share
 from tessella.telemetry.fates import NAMES, NONE
 from tessella.telemetry.index import PacketIndex, Stream, index_parts, join
-from tessella.telemetry.layout import amp33_window
 from tessella.telemetry.packets import (
-    AMP33,
     ATTITUDE,
     HOUSEKEEPING,
-    SCIENCE,
     detector_name,
     sca_number,
     unpack_visit,
 )
+from tessella.telemetry.place import is_whole
 from tessella.telemetry.records import (
     DetectorSetup,
     unpack_attitude,
@@ -28,19 +28,8 @@ from tessella.telemetry.records import (
 
 _NO_ATTITUDE = (np.nan, np.nan, np.nan)
 
-#: Consecutive rows of one kind: (apid, resultant, first column, columns, first row, row after).
-RowRange = tuple[int, int, int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """What housekeeping and attitude say of one exposure."""
-
-    #: ``ra_v1``, ``dec_v1`` and ``pa_v3`` are NaN where no attitude was received; None where no
-    #: record of the exposure was.
-    header: ExposureHeader | None
-    #: By the names of the detectors.
-    detectors: dict[str, DetectorSetup]
+#: Consecutive rows of one kind: the fields of `completeness.ROWS` after the exposure.
+RowRange = tuple[int, int, int, int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -48,23 +37,27 @@ class Holding:
     """What some files hold of one exposure."""
 
     announced: Announcement
-    #: Rows of pixels, each once.
+    #: Rows of pixels, each once by the size of its packets.
     rows: tuple[RowRange, ...] = field(default=())
 
     @property
     def completeness(self) -> float:
         """Share of the announced pixels that are there; 0 where nothing is announced."""
-        expected, there = 0, 0
-        columns = np.array(self.rows, dtype=int).reshape(-1, 6).T
-        n_pixels = columns[3] * (columns[5] - columns[4])
-        for detector, setup in self.announced.detectors.items():
-            sca, planes = sca_number(detector), setup.n_resultants + 1
-            windows = ((SCIENCE, setup.window), (AMP33, amp33_window(setup.window)))
-            for base, window in windows:
-                wanted = planes * window.nx * window.ny
-                expected += wanted
-                there += min(int(n_pixels[columns[0] == base + sca].sum()), wanted)
-        return there / expected if expected else 0.0
+        return self.completeness_of(None)
+
+    def completeness_of(self, windows: Mapping[str, Window] | None) -> float:
+        """Return the share of the pixels of some detectors that are there.
+
+        Parameters
+        ----------
+        windows : mapping of str to Window
+            The detectors, and how large those are of which no sound record arrived; None: all
+            that are announced.
+        """
+        rows = _array_of(self.rows)
+        sound = self.announced.sound(windows)
+        there = sum(pixels_there(rows, sca_number(name), setup) for name, setup in sound.items())
+        return share(there, (sound | self.announced.lost(windows)).values())
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,7 @@ def take_stock(
     {'no header': 1}
     """
     streams = tuple(streams)
-    records, rows = [], np.zeros(0, _ROWS)
+    records, rows = [], np.zeros(0, ROWS)
     apids: Counter[int] = Counter()
     fragments: Counter[str] = Counter()
     for part in index_parts(streams):
@@ -145,7 +138,7 @@ def together(holdings: Iterable[Holding]) -> Holding:
     for holding in holdings:
         header = holding.announced.header or header
         detectors |= holding.announced.detectors
-    rows = np.array([(0, 0, *row) for one in holdings for row in one.rows], _ROWS)
+    rows = _array_of(row for one in holdings for row in one.rows)
     ranges = tuple(tuple(row) for row in _joined(rows)[_RANGE].tolist())
     return Holding(Announcement(header, dict(sorted(detectors.items()))), ranges)
 
@@ -209,14 +202,18 @@ def _records(index: PacketIndex) -> list[int]:
     return [packet for packet in packets.tolist() if is_record(index, packet)]
 
 
-_RANGE = ["apid", "resultant", "first_column", "columns", "first_row", "stop_row"]
+_RANGE = list(ROWS.names or ())[2:]
 _KIND = ["visit_key", "exposure", *_RANGE[:-2]]
-_ROWS = np.dtype([("visit_key", "u8"), ("exposure", "u2"), *((name, "i4") for name in _RANGE)])
+
+
+def _array_of(rows: Iterable[RowRange]) -> np.ndarray:
+    return np.array([(0, 0, *row) for row in rows], ROWS)
 
 
 def _rows_of(index: PacketIndex) -> np.ndarray:
-    rows = np.zeros(len(index), _ROWS)
-    for name in ("visit_key", "exposure", "resultant", "first_column", "columns", "first_row"):
+    index = index.take(is_whole(index, np.arange(len(index))) & (index.header["rows"] > 0))
+    rows = np.zeros(len(index), ROWS)
+    for name in ("visit_key", "exposure", *_RANGE[1:-1]):
         rows[name] = index.header[name]
     rows["apid"] = index.apid
     rows["stop_row"] = rows["first_row"] + index.header["rows"]
@@ -224,12 +221,14 @@ def _rows_of(index: PacketIndex) -> np.ndarray:
 
 
 def _joined(rows: np.ndarray) -> np.ndarray:
-    """Join ranges of rows that touch or overlap."""
+    """Join ranges of rows that touch or overlap, where their packets do not overlap by a part."""
     if not len(rows):
         return rows
-    rows = np.sort(rows, order=[*_KIND, "first_row"])
+    keys = [*(rows[name] for name in _KIND), rows["first_row"] % rows["rows"]]
+    order = np.lexsort((rows["first_row"], *keys))
+    rows, keys = rows[order], [key[order] for key in keys]
     of_kind = np.zeros(len(rows), np.int64)
-    of_kind[1:] = np.any([rows[name][1:] != rows[name][:-1] for name in _KIND], axis=0)
+    of_kind[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     of_kind = of_kind.cumsum()
     # The furthest row so far of each kind: a running maximum that starts anew with every kind.
     height = 1 << 20

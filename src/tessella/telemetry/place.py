@@ -41,6 +41,8 @@ class Placed:
     #: (n_planes, 3) int: rows that were expected, that packets filled, and of which no pixel
     #: arrived. A row is that of a cell: all of a detector's row up to 1,024 pixels.
     rows: np.ndarray
+    #: Number of pixels that arrived.
+    n_pixels: int
     #: Number of packets of which a later one held other pixels.
     conflicting: int
 
@@ -79,7 +81,7 @@ def place(index: PacketIndex, packets: np.ndarray, target: Target) -> Placed:
     columns = _columns(index, packets, target)
     grid, n_planes = target.grid, target.n_resultants + target.has_reference
     fate = np.full(len(packets), Fate.MISFIT)
-    alive = (columns.plane >= 0) & (columns.first >= 0) & _is_whole(index, packets)
+    alive = (columns.plane >= 0) & (columns.first >= 0) & is_whole(index, packets)
     alive &= index.header["encoding_offset"][packets] == target.encoding_offset
     starts = _cell_starts(grid)
     failed = np.zeros(0, int)
@@ -110,6 +112,7 @@ def place(index: PacketIndex, packets: np.ndarray, target: Target) -> Placed:
         received.reshape(n_planes, grid.ny, grid.nx),
         fate,
         rows=grid.rows * rows,
+        n_pixels=int(((owner >= 0) * np.diff(starts)).sum()),
         conflicting=_n_conflicting(index, columns, alive, owner, owned, starts, planes),
     )
 
@@ -123,7 +126,7 @@ def _columns(index: PacketIndex, packets: np.ndarray, target: Target) -> _Column
     return _Columns(packets, plane, *target.grid.cells(header), header["codec"])
 
 
-def _is_whole(index: PacketIndex, packets: np.ndarray) -> np.ndarray:
+def is_whole(index: PacketIndex, packets: np.ndarray) -> np.ndarray:
     """Tell which packets announce as many octets as their rows and columns need: (n,) bool."""
     header = index.header[packets]
     needed = 2 * header["rows"].astype(int) * header["columns"]

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 CHECK_SYMBOLS = 32
+#: The most octets of a codeword, without its check symbols.
+DATA_SYMBOLS = 223
 # Field x^8 + x^7 + x^2 + x + 1, roots (alpha^11)^(112 + j); alpha^11 is 0xAD.
 _FIELD = {"fcr": 112, "prim": 0x187, "generator": 0xAD, "c_exp": 8}
 # What the bits of a symbol of the usual basis, the least first, are in the dual one (annex of the

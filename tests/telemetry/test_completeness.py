@@ -1,0 +1,105 @@
+"""How complete an exposure is, before and after it is decoded: the same number."""
+
+import numpy as np
+import pytest
+
+from tessella.models import Window
+from tessella.telemetry.decode import receive
+from tessella.telemetry.encode import packetize
+from tessella.telemetry.inventory import survey, together
+from tessella.telemetry.packets import (
+    ATTITUDE,
+    HEADER,
+    HOUSEKEEPING,
+    IDLE,
+    packet,
+    unpack_primary,
+)
+
+from .conftest import make_readout
+
+#: Planes of rows of the whole width, and of the reference output.
+N_PIXELS = 3 * 128 * (4096 + 128)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return make_readout("WFI01", Window(0, 1024, 4096, 128))
+
+
+@pytest.fixture(scope="module")
+def packets(header, wide):
+    return packetize(header, [wide], codec="none")
+
+
+def head(sent):
+    return np.frombuffer(sent, HEADER, 1)[0]
+
+
+def is_pixels(sent):
+    return unpack_primary(sent).apid not in (HOUSEKEEPING, ATTITUDE, IDLE)
+
+
+def changed(sent, **fields):
+    header = np.frombuffer(sent, HEADER, 1).copy()
+    for name, value in fields.items():
+        header[name] = value
+    return packet(header, sent[HEADER.itemsize : -2])
+
+
+def both(header, *streams, windows=None):
+    """Completeness by the inventory, of the streams together and one by one, and by the decoder."""
+    assembly = receive(streams, header.key, windows).exposures[header.key]
+    for _ in assembly.detectors():
+        pass
+    parts = together(survey([stream])[header.key] for stream in streams)
+    found = survey(streams)[header.key]
+    said = [one.completeness_of(windows) for one in (found, parts)]
+    assert said == 2 * [assembly.completeness]
+    return assembly.completeness
+
+
+def test_whole_rows_and_their_parts_count_once(header, wide, packets):
+    whole_rows = packetize(header, [wide], codec="rice")
+    assert any(head(p)["columns"] == 4096 for p in whole_rows if is_pixels(p))
+    assert both(header, b"".join([*packets, *whole_rows, *packets])) == 1
+    rng = np.random.default_rng(9)
+    some = [
+        b"".join(p for p in one if not is_pixels(p) or rng.random() < 0.5)
+        for one in (packets, whole_rows)
+    ]
+    assert 0.6 < both(header, *some) < 0.9
+
+
+def test_lost_packet_counts_by_its_pixels(header, packets):
+    for apid in (0x101, 0x121):
+        lost = next(i for i, p in enumerate(packets) if unpack_primary(p).apid == apid)
+        rest = b"".join(packets[:lost] + packets[lost + 1 :])
+        assert both(header, rest) == 1 - 1024 / N_PIXELS
+
+
+def test_packets_that_contradict_the_housekeeping_do_not_count(header, packets):
+    i = next(i for i, p in enumerate(packets) if unpack_primary(p).apid == 0x101)
+    wrong = (
+        {"encoding_offset": 1},
+        {"first_row": 5},
+        {"first_column": 100},
+        {"resultant": 2},
+        {"uncompressed_octets": 7},
+        {"columns": 512},
+    )
+    for fields in wrong:
+        stream = [*packets[:i], changed(packets[i], **fields), *packets[i + 1 :]]
+        assert both(header, b"".join(stream)) == 1 - 1024 / N_PIXELS
+
+
+def test_detectors_that_are_not_asked_for_do_not_count_and_lost_ones_do(header, readouts, packets):
+    narrow = packetize(header, readouts[1:], codec="none")
+    stream = b"".join([*packets, *(p for p in narrow if unpack_primary(p).apid != 0x132)])
+    windows = {"WFI01": Window(0, 1024, 4096, 128)}
+    assert both(header, stream, windows=windows) == 1
+    assert both(header, stream, windows={"WFI18": Window(3968, 0, 128, 128)}) == 0.5
+    # As many resultants as the MA table has.
+    windows["WFI02"] = Window(0, 1024, 4096, 128)
+    expected = N_PIXELS / (N_PIXELS + 6 / 3 * N_PIXELS)
+    assert both(header, stream, windows=windows) == pytest.approx(expected, rel=1e-12)
