@@ -53,9 +53,10 @@ def write_ledger(
     """
     names = [Path(file).name for file in files]
     named = [file._replace(name=name) for file, name in zip(ledger.files, names, strict=True)]
-    rows = [_range_row(row, names) for row in ledger.ranges] + [_plane_row(r) for r in ledger.rows]
+    planes = pa.Table.from_pylist([_plane_row(row) for row in ledger.rows], _SCHEMA)
+    whole = pa.concat_tables([_range_table(ledger.ranges, names), planes]).combine_chunks()
     about = {"files": json.dumps(named), "conflicting": str(ledger.conflicting)}
-    table = pa.Table.from_pylist(rows, _SCHEMA).replace_schema_metadata(about)
+    table = whole.replace_schema_metadata(about)
     with replacing(path, provenance) as part:
         pq.write_table(table, part, compression="zstd")
 
@@ -121,20 +122,34 @@ def detector_of(apid: int) -> str:
     return f"WFI{number:02d}" if SCIENCE < apid < ATTITUDE and number else ""
 
 
-def _range_row(row: np.void, files: Sequence[str]) -> dict[str, Any]:
-    apid, resultant = int(row["apid"]), int(row["resultant"])
-    key = int(row["visit_key"]), int(row["exposure"])
-    return {
-        "file": files[row["stream"]],
-        "exposure": unpack_visit(*key).name if any(key) else "",
-        "detector": detector_of(apid),
-        "fate": NAMES[int(row["fate"])],
-        "apid": None if apid == NONE else apid,
-        "resultant": None if resultant == NONE else resultant,
-        "first_octet": int(row["start"]),
-        "stop_octet": int(row["stop"]),
-        **{name: int(row[name]) for name in ("packets", "octets", "first_count", "last_count")},
+def _range_table(ranges: np.ndarray, files: Sequence[str]) -> pa.Table:
+    """Return ranges of packets as a table, column by column: there may be millions of them."""
+    keys, which = np.unique(ranges[["visit_key", "exposure"]], return_inverse=True)
+    exposures = [unpack_visit(int(v), int(e)).name if v or e else "" for v, e in keys.tolist()]
+    apids, of_apid = np.unique(ranges["apid"], return_inverse=True)
+    columns = {
+        "file": np.array(files, dtype=object)[ranges["stream"]],
+        "exposure": np.array(exposures, dtype=object)[which],
+        "detector": np.array([detector_of(int(n)) for n in apids], dtype=object)[of_apid],
+        "fate": np.array([NAMES[int(f)] for f in ranges["fate"]], dtype=object),
+        **{name: _with_nulls(ranges[name]) for name in ("apid", "resultant")},
+        "first_octet": ranges["start"],
+        "stop_octet": ranges["stop"],
+        **{name: ranges[name] for name in ("packets", "octets", "first_count", "last_count")},
     }
+    return pa.table(
+        [
+            pa.array(columns[field.name], field.type)
+            if field.name in columns
+            else pa.nulls(len(ranges), field.type)
+            for field in _SCHEMA
+        ],
+        _SCHEMA,
+    )
+
+
+def _with_nulls(numbers: np.ndarray) -> pa.Array:
+    return pa.array(numbers.astype(np.int64), mask=numbers == NONE)
 
 
 def _plane_row(rows: Rows) -> dict[str, Any]:

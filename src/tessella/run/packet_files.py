@@ -1,5 +1,6 @@
 """What packet files of any origin are made of, as tables that can be shown."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -167,14 +168,14 @@ def _kind(apid: int) -> str:
 def _list_others(name: str, stream: Stream) -> list[Listing]:
     table = split(np.frombuffer(stream, np.uint8))
     found = groups(table)
+    whole = Counter(group.apid for group in found if not group.reason)
+    broken = Counter(group.apid for group in found if group.reason)
     rows = []
     for apid in np.unique(table.apid).tolist():
         own = table.of(apid)
         octets, said = (table.stop - table.start)[own], gaps(table.sequence_count[own])
-        whole = sum(group.apid == apid and not group.reason for group in found)
-        broken = sum(group.apid == apid and bool(group.reason) for group in found)
-        numbers = (len(own), octets.sum(), octets.min(), octets.max(), *said, whole, broken)
-        rows.append((str(apid), *map(_n, numbers)))
+        numbers = (len(own), octets.sum(), octets.min(), octets.max(), *said)
+        rows.append((str(apid), *map(_n, (*numbers, whole[apid], broken[apid]))))
     columns = (
         *("identifier", "packets", "octets", "shortest", "longest"),
         *("jumps of the count", "missing", "repeated", "whole groups", "broken groups"),
