@@ -6,7 +6,7 @@ from tessella.stage import stage_arguments
 
 
 def main(argv=None):
-    """Search this rank's lines of the patch, gather what was found, write on the first rank."""
+    """Search the patch with all ranks, gather what was found, write on the first one."""
     args = stage_arguments(
         __doc__,
         argv,
@@ -18,7 +18,7 @@ def main(argv=None):
         "inputs",
         "solution",
     )
-    from functools import partial
+    import tempfile
 
     from tessella.coadd.disagreement import Thresholds
     from tessella.coadd.outlier_search import joined, outliers_of, search
@@ -41,7 +41,8 @@ def main(argv=None):
     pairs = zip(args.images, placed, strict=True)
     searched = [search_input(path, item) for path, item in pairs if item.weight > 0]
     thresholds = Thresholds(**{name: tuple(pair) for name, pair in args.options.items()})
-    own = search(searched, area, thresholds, partial(share, comm=comm)) if searched else []
+    with tempfile.TemporaryFile(dir=args.solution.parent) as scratch:
+        own = search(searched, area, thresholds, scratch, comm)
     parts = gather(own, comm)
     if not is_first(comm):
         return

@@ -105,8 +105,24 @@ def gather_all(part: Sequence[Any], comm: Any) -> list[Any]:
     >>> gather_all([1, 2], None)
     [1, 2]
     """
-    parts = gather(part, comm)
-    return list(tell(None if parts is None else [item for one in parts for item in one], comm))
+    if comm is None:
+        return list(part)
+    meet(comm)
+    return [item for one in comm.allgather(list(part)) for item in one]
+
+
+def exchange(parts: Sequence[Any], comm: Any) -> list[Any]:
+    """Give each rank its part, and return what all ranks, in their order, have for this one.
+
+    Examples
+    --------
+    >>> exchange(["for rank 0"], None)
+    ['for rank 0']
+    """
+    if comm is None:
+        return list(parts)
+    meet(comm)
+    return comm.alltoall(list(parts))
 
 
 def tell(value: Any, comm: Any) -> Any:

@@ -1,18 +1,21 @@
 """Outliers are found, stars are not eaten, and nothing depends on how the sky is cut."""
 
+import tempfile
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ranks import as_ranks
 from scipy.special import erf
 
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.coadd.disagreement import Thresholds, grown
+from tessella.coadd.median_stack import median_of_file
 from tessella.coadd.outlier_search import SearchInput, joined, outliers_of, search
 from tessella.coadd.places import places_of
-from tessella.coadd.search_area import EDGE, Area, blocks_of
+from tessella.coadd.search_area import EDGE, Area, Room, blocks_of
 from tessella.models import Lattice
-from tessella.parallel import share
 
 REGION = Lattice(30.0, 60.0, 2499.5, 2499.5, 0.055, 5000, 5000)
 #: As configured.
@@ -77,14 +80,20 @@ def searched(made, good=None, **how):
         arrays = data.astype(np.float32), error.astype(np.float32), known
 
         def read(first, stop, arrays=arrays):
-            return tuple(array[first:stop] for array in arrays)
+            data, err, good = (array[first:stop] for array in arrays)
+            return SimpleNamespace(data=data, err=err, good=good)
 
         inputs.append(SearchInput(places, read, **how))
     return inputs
 
 
+def found_in(inputs, area=WHOLE, **how):
+    with tempfile.TemporaryFile() as scratch:
+        return search(inputs, area, THRESHOLDS, scratch, **how)
+
+
 def marked(inputs, area=WHOLE, **how):
-    found = search(inputs, area, THRESHOLDS, **how)
+    found = found_in(inputs, area, **how)
     return [outliers_of(one, item.places, area) for one, item in zip(found, inputs, strict=True)]
 
 
@@ -158,7 +167,7 @@ def test_where_one_image_lies_nothing_is_decided_and_that_is_counted():
     made = images(1)
     hit(made, 0, 40, 50, 100.0)
     inputs = searched(made)
-    (found,) = search(inputs, WHOLE, THRESHOLDS)
+    (found,) = found_in(inputs)
     assert found.pixels.size == 0
     centers = made[0][0].centers(0, SIDE) + 0.5
     x0, x1, y0, y1 = (2 * edge for edge in WHOLE.coarse)
@@ -187,13 +196,15 @@ def test_sky_is_taken_off():
     assert sum(len(pixels) for pixels in marked(inputs)) <= 3
 
 
-@pytest.mark.parametrize("n_bytes", [1, 40_000, 200_000, 1 << 30])
+@pytest.mark.parametrize(
+    "room", [Room(memory=1), Room(memory=40_000), Room(scratch=20_000), Room(scratch=100_000)]
+)
 @pytest.mark.parametrize("turn", [0.0, np.pi / 2])
-def test_block_size_does_not_matter(busy, n_bytes, turn):
+def test_block_size_does_not_matter(busy, room, turn):
     made = busy if turn == 0 else images(3, turn=0.05, stars=[((700, 900), 300.0)])
     inputs = searched(made)
-    expected = search(inputs, WHOLE, THRESHOLDS)
-    found = search(inputs, WHOLE, THRESHOLDS, n_bytes=n_bytes)
+    expected = found_in(inputs)
+    found = found_in(inputs, room=room)
     for one, other in zip(found, expected, strict=True):
         order = np.argsort(one.pixels), np.argsort(other.pixels)
         np.testing.assert_array_equal(one.pixels[order[0]], other.pixels[order[1]])
@@ -201,22 +212,14 @@ def test_block_size_does_not_matter(busy, n_bytes, turn):
         assert one.n_undecided == other.n_undecided
 
 
-class _Rank:
-    """One of several ranks."""
-
-    def __init__(self, rank, size):
-        self.Get_rank, self.Get_size = (lambda: rank), (lambda: size)
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_number_of_ranks_does_not_matter(busy, size):
     inputs = searched(busy)
     expected = marked(inputs)
     assert sum(len(pixels) for pixels in expected) > 100
-    parts = [
-        search(inputs, WHOLE, THRESHOLDS, lambda n, r=rank: share(n, _Rank(r, size)))
-        for rank in range(size)
-    ]
+    # Blocks of two sizes; some ranks have no image of a block, or no line.
+    room = Room() if size < 3 else Room(memory=30_000)
+    parts = as_ranks(lambda comm: found_in(inputs, comm=comm, room=room), size)
     found = [joined(of_image) for of_image in zip(*parts, strict=True)]
     for one, item, pixels in zip(found, inputs, expected, strict=True):
         np.testing.assert_array_equal(outliers_of(one, item.places, WHOLE), pixels)
@@ -273,30 +276,55 @@ def test_recall_of_hits_and_false_alarms():
 
 def test_memory_is_that_of_a_block_whatever_the_number_of_images():
     made = images(1)[0]
-    n_bytes, peaks = 16 << 20, {}
+    room, peaks = Room(memory=200_000, scratch=4 << 20, planes=100_000), {}
+    found_in(searched([made] * 2))
     for n in (8, 64, 512):
         inputs = searched([made] * n)
         boxes = [item.box for item in inputs]
-        assert len(blocks_of(boxes, WHOLE.coarse, True, 0, 80, n_bytes)) > (4 if n > 64 else 0)
-        search(inputs[:2], WHOLE, THRESHOLDS)
+        assert len(blocks_of(boxes, WHOLE.coarse, True, room)) > (4 if n == 512 else 1)
         tracemalloc.start()
-        search(inputs, WHOLE, THRESHOLDS, n_bytes=n_bytes)
+        found_in(inputs, room=room)
         peaks[n] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    # All at once 512 images would take 512 / 64 times what 64 do. Beside the block there are the
-    # rows that are being read, and the sums of one image.
-    rows = SIDE * SIDE * 40 + 100 * 100 * 16
-    assert max(peaks.values()) < n_bytes + 2 * rows
+    # All planes at once would take 15 MB more. What is found takes 3 kB an image.
+    assert max(peaks.values()) < 1.1 * min(peaks.values()) + 512 * 4000
 
 
-def test_blocks_cover_every_line_once():
+def test_planes_are_read_in_parts_of_lines_too():
+    rng = np.random.default_rng(5)
+    boxes = [(0, 30, 0, 20), (3, 17, 2, 20), (10, 30, 0, 9), (5, 25, 4, 16)]
+    planes = [rng.standard_normal((b[3] - b[2], b[1] - b[0])).astype(np.float32) for b in boxes]
+    with tempfile.TemporaryFile() as file:
+        file.write(b"".join(plane.tobytes() for plane in planes))
+        file.flush()
+        at_once = median_of_file(file, boxes, 20, 30, 1 << 20)
+        for n_bytes in (1, 50, 16 * 7, 16 * 30, 16 * 95):
+            found = median_of_file(file, boxes, 20, 30, n_bytes)
+            np.testing.assert_array_equal(found[0], at_once[0])
+            np.testing.assert_array_equal(found[1], at_once[1])
+    whole = np.full((4, 20, 30), np.nan, np.float32)
+    for k, (x0, x1, y0, y1) in enumerate(boxes):
+        whole[k, y0:y1, x0:x1] = planes[k]
+    count = (~np.isnan(whole)).sum(axis=0)
+    np.testing.assert_array_equal(at_once[1], count)
+    middle, fainter = np.nanmedian(whole, axis=0), np.nanmin(whole, axis=0)
+    stack = np.where(count > 2, middle, np.where(count == 2, fainter, np.nan))
+    np.testing.assert_array_equal(at_once[0], stack)
+
+
+def test_a_scratch_file_that_is_cut_short_is_named():
+    with tempfile.NamedTemporaryFile() as file, pytest.raises(OSError, match="cut short"):
+        median_of_file(file, [(0, 2, 0, 2)], 2, 2, 100)
+
+
+@pytest.mark.parametrize("room", [Room(memory=2_000_000), Room(scratch=100_000)])
+def test_blocks_cover_every_line_once(room):
     boxes = [(0, 500, 0, 90), (300, 900, 50, 400)]
     for along_x in (True, False):
-        blocks = blocks_of(boxes, (10, 910, 20, 420), along_x, 5, 311, 300_000)
+        blocks = blocks_of(boxes, (10, 910, 20, 420), along_x, room)
         lines = [block[2:] if along_x else block[:2] for block in blocks]
-        start = (20 if along_x else 10) + 5
-        assert lines[0][0] == start
-        assert lines[-1][1] == start + 311
+        assert len(lines) > 3
+        assert (lines[0][0], lines[-1][1]) == ((20, 420) if along_x else (10, 910))
         assert all(a[1] == b[0] for a, b in zip(lines, lines[1:], strict=False))
 
 

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessella.coadd.median_stack import coarse
+from tessella.coadd.median_stack import coarse, is_near
 from tessella.coadd.places import along_row, row_of_nodes, stencils
 from tessella.compiled import kernel
 
-#: Coarse pixels around a block that its decisions depend on: two of the ring about the coarse
-#: pixel that holds a pixel's centre, one of rounding.
-HALO = 3
+#: Coarse pixels around one that its surroundings are made of.
+RING = 2
+#: Coarse pixels around a block that its decisions depend on: the ring about the coarse pixel that
+#: holds a pixel's centre, one of rounding.
+HALO = RING + 1
 #: Image pixels by which outliers grow.
 GROWTH = 1
 #: Of two images the stack is the fainter one, which holds as little as 0.6 of a star's light
@@ -32,10 +34,8 @@ class Thresholds:
 
 
 @kernel
-def surroundings(
-    median: np.ndarray, count: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what the stack shows around each of its pixels.
+def with_surroundings(median: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return a stack, and what it shows around each of its pixels.
 
     Parameters
     ----------
@@ -44,24 +44,21 @@ def surroundings(
 
     Returns
     -------
-    light : ndarray of shape (ny, nx), float32
-        Sum of 3 x 3 pixels over the mean of the 16 around them, at least 0: the light of a point
-        source there, in units of one pixel. Neighbours without a median do not count.
-    low, high : ndarray of shape (ny, nx), float32
-        Smallest and largest of 3 x 3 pixels. NaN where there is no median; it is the same for
-        `light`.
+    ndarray of shape (ny, nx, 4), float32
+        The stack; its light: the sum of 3 x 3 pixels over the mean of the 16 around them, at least
+        0, which is the light of a point source there, in units of one pixel; smallest and largest
+        of 3 x 3 pixels. Neighbours without a median do not count. All NaN where there is none.
     """
     ny, nx = median.shape
-    light = np.full((ny, nx), np.nan, np.float32)
-    low, high = light.copy(), light.copy()
+    out = np.full((ny, nx, 4), np.nan, np.float32)
     for y in range(ny):
         for x in range(nx):
             if np.isnan(median[y, x]):
                 continue
             inner, outer, n_inner, n_outer = 0.0, 0.0, 0, 0
             smallest, largest = median[y, x], median[y, x]
-            for b in range(max(y - 2, 0), min(y + 3, ny)):
-                for a in range(max(x - 2, 0), min(x + 3, nx)):
+            for b in range(max(y - RING, 0), min(y + RING + 1, ny)):
+                for a in range(max(x - RING, 0), min(x + RING + 1, nx)):
                     value = median[b, a]
                     if np.isnan(value):
                         continue
@@ -74,23 +71,26 @@ def surroundings(
                         n_outer += 1
             base = outer / n_outer if n_outer else smallest
             total = max(inner - n_inner * base, 0.0)
-            light[y, x] = total * _FAINTER_OF_TWO if count[y, x] == 2 else total
-            low[y, x], high[y, x] = smallest, largest
-    return light, low, high
+            out[y, x, 0] = median[y, x]
+            out[y, x, 1] = total * _FAINTER_OF_TWO if count[y, x] == 2 else total
+            out[y, x, 2], out[y, x, 3] = smallest, largest
+    return out
 
 
 @kernel
 def disagreeing(
-    listed: tuple[np.ndarray, np.ndarray, np.ndarray],
+    values: np.ndarray,
+    errors: np.ndarray,
+    good: np.ndarray,
+    sky: tuple[float, float, float],
     nodes: np.ndarray,
     steps: tuple[float, float],
     first_row: int,
-    nx: int,
-    around: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    origin: tuple[int, int],
+    own: tuple[int, int, int, int],
+    stack: np.ndarray,
     thresholds: tuple[tuple[float, float], tuple[float, float], tuple[float, float]],
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Tell which pixels of an image disagree with the stack.
+    """Tell which pixels of some rows of an image disagree with the stack of a block.
 
     A pixel may be above the stack by ``snr * error + max(core * light, gradient * (high -
     stack))``, and below it by ``snr * error + gradient * (stack - low)``. The form with two
@@ -101,71 +101,81 @@ def disagreeing(
 
     Parameters
     ----------
-    listed : tuple of ndarray
-        Values and errors, (n,) float32, and where they are, (n, 2) int32, as
-        `tessella.coadd.median_stack.lay_rows` lists them: `own` are the pixels of the stack but
-        for `HALO`.
-    nodes, steps, first_row, nx
-        Where they are: of the image's places, row of the image that they are counted from, and its
-        width.
-    around : tuple of ndarray of shape (height, width)
-        The stack of the block, and its `surroundings`: light, low, high.
-    origin : tuple of int
-        Coarse x and y of its first pixel.
+    values, errors, good : ndarray of shape (n, nx)
+        Surface brightness and its uncertainty, float32; whether a pixel counts.
+    sky : tuple of float
+        Level at the image's first pixel, and its rise with column and row, that is taken off.
+    nodes, steps
+        Of the image's `tessella.coadd.places.Places`.
+    first_row : int
+        Row of the image that the arrays start at.
+    own : tuple of int
+        Pixels whose centre lies in coarse pixels x0 <= x < x1, y0 <= y < y1 are decided.
+    stack : ndarray of shape (height, width, 4)
+        `with_surroundings`, of these and `HALO` around them.
     thresholds : tuple of tuple of float
         Strict and loose numbers: signal_to_noise, core, gradient.
 
     Returns
     -------
     found : ndarray of shape (m,), int64
-        Places in the list of pixels above one of the thresholds.
+        Pixels above one of the thresholds, counted along the rows of the image.
     kinds : ndarray of shape (m,), uint8
         1: above the loose one, 2: above the strict one, 3: above both.
     n_undecided : int
-        Pixels where there is no stack.
+        Good pixels where there is no stack.
     """
-    values, errors, where = listed
-    median, light, low, high = around
+    n_rows, nx = values.shape
     signal_to_noise, core, gradient = thresholds
-    found, kinds = np.empty(values.size, np.int64), np.empty(values.size, np.uint8)
-    n, n_undecided, row = 0, 0, -1
-    line, center = np.empty((nodes.shape[1], 2)), np.empty((nx, 2))
-    first_node, weights = stencils(nodes.shape[1], steps[1], 0.5, nx)
     least = min(signal_to_noise[0], signal_to_noise[1])
-    for k in range(values.size):
-        y, x = (where[k, 0] >> 16) + HALO, (where[k, 0] & 65535) + HALO
-        value, error = values[k], errors[k]
-        # What lies within the errors of all that is there agrees, whatever its place.
-        if value - low[y, x] <= least * error and high[y, x] - value <= least * error:
-            continue
-        if np.isnan(median[y, x]):
-            n_undecided += 1
-            continue
-        j, i = where[k, 1] // nx, where[k, 1] % nx
-        if j != row:
-            row_of_nodes(nodes, (first_row + j + 0.5) / steps[0], 0, nodes.shape[1], line)
-            row = j
-        along_row(line, first_node, weights, i, i + 1, center)
-        u, v = coarse(center[i, 0]) - origin[0], coarse(center[i, 1]) - origin[1]
-        x0, y0 = int(np.floor(u)), int(np.floor(v))
-        s, t = u - x0, v - y0
-        expected = (1 - t) * ((1 - s) * median[y0, x0] + s * median[y0, x0 + 1]) + t * (
-            (1 - s) * median[y0 + 1, x0] + s * median[y0 + 1, x0 + 1]
-        )
-        if np.isnan(expected):
-            expected = median[y, x]
-        difference = value - expected
-        kind = 0
-        for m in range(2):
-            if difference > 0:
-                allowed = max(core[m] * light[y, x], gradient[m] * (high[y, x] - expected))
-            else:
-                allowed = gradient[m] * (expected - low[y, x])
-            if abs(difference) > signal_to_noise[m] * error + max(allowed, 0.0):
-                kind |= 2 - m
-        if kind:
-            found[n], kinds[n] = k, kind
-            n += 1
+    origin_x, origin_y = own[0] - HALO, own[2] - HALO
+    line, centers = np.empty((nodes.shape[1], 2)), np.empty((nx, 2))
+    first_node, weights = stencils(nodes.shape[1], steps[1], 0.5, nx)
+    found, kinds = np.empty(values.size, np.int64), np.empty(values.size, np.uint8)
+    n, n_undecided = 0, 0
+    for j in range(n_rows):
+        row_of_nodes(nodes, (first_row + j + 0.5) / steps[0], 0, nodes.shape[1], line)
+        for k in range(nodes.shape[1] - 1):
+            if not is_near(line, k, own, 0.0):
+                continue
+            start = max(int(np.ceil(k * steps[1] - 0.5)), 0)
+            stop = min(int(np.ceil((k + 1) * steps[1] - 0.5)), nx)
+            along_row(line, first_node, weights, start, stop, centers)
+            base = sky[0] + sky[2] * (first_row + j)
+            for i in range(start, stop):
+                u, v = coarse(centers[i, 0]), coarse(centers[i, 1])
+                x, y = int(np.floor(u + 0.5)), int(np.floor(v + 0.5))
+                if not (good[j, i] and own[0] <= x < own[1] and own[2] <= y < own[3]):
+                    continue
+                x, y = x - origin_x, y - origin_y
+                value, error = np.float32(values[j, i] - (base + sky[1] * i)), errors[j, i]
+                # What lies within the errors of all that is there agrees, whatever its place.
+                median, light, low, high = stack[y, x]
+                if value - low <= least * error and high - value <= least * error:
+                    continue
+                if np.isnan(median):
+                    n_undecided += 1
+                    continue
+                u, v = u - origin_x, v - origin_y
+                x0, y0 = int(np.floor(u)), int(np.floor(v))
+                s, t = u - x0, v - y0
+                below = (1 - s) * stack[y0, x0, 0] + s * stack[y0, x0 + 1, 0]
+                above = (1 - s) * stack[y0 + 1, x0, 0] + s * stack[y0 + 1, x0 + 1, 0]
+                expected = (1 - t) * below + t * above
+                if np.isnan(expected):
+                    expected = median
+                difference = value - expected
+                kind = 0
+                for m in range(2):
+                    if difference > 0:
+                        allowed = max(core[m] * light, gradient[m] * (high - expected))
+                    else:
+                        allowed = gradient[m] * (expected - low)
+                    if abs(difference) > signal_to_noise[m] * error + max(allowed, 0.0):
+                        kind |= 2 - m
+                if kind:
+                    found[n], kinds[n] = (first_row + j) * nx + i, kind
+                    n += 1
     return found[:n].copy(), kinds[:n].copy(), n_undecided
 
 

@@ -3,7 +3,14 @@
 The grid has pixels of 2 x 2 pixels of the region's lattice (0.11 arcsec, a detector pixel), the
 same for all cells and patches of the region. *Coarse* coordinates count its pixels; the centre of
 coarse pixel k is 2 k + 0.5 on the lattice.
+
+An image on that grid is a *plane*. Planes wait in a scratch file for their median: memory does not
+grow with the number of images.
 """
+
+import os
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
@@ -28,11 +35,8 @@ def lay_rows(
     side: float,
     origin: tuple[int, int],
     sums: np.ndarray,
-    own: tuple[int, int, int, int],
-    taken: np.ndarray,
-    where: np.ndarray,
-) -> int:
-    """Lay rows of an image on the coarse grid, and list those of its pixels that are decided.
+) -> None:
+    """Lay rows of an image on the coarse grid.
 
     The drop of a pixel is a square of its area, turned to the grid (Fruchter & Hook 2002, the
     "turbo" kernel): the stack is compared with pixels, no flux is measured on it.
@@ -53,36 +57,18 @@ def lay_rows(
         Coarse x and y of the first pixel of the plane.
     sums : ndarray of shape (height, width, 2)
         Sums of value times overlap, and of overlap; added to.
-    own : tuple of int
-        Pixels whose centre lies in coarse pixels x0 <= x < x1, y0 <= y < y1 are listed.
-    taken : ndarray of shape (n * nx,), float32
-        Filled: values of the listed pixels, their sky taken off.
-    where : ndarray of shape (n * nx, 2), int32
-        Filled: row << 16 | column, within `own`, of the coarse pixel that holds the centre, and
-        the pixel, counted along the rows of `values`. `own` has fewer than 32768 rows.
-
-    Returns
-    -------
-    int
-        Number of listed pixels.
     """
     n_rows, nx = values.shape
     height, width = sums.shape[:2]
     line = np.empty((nodes.shape[1], 2))
     centers = np.empty((nx, 2))
     first_node, weights = stencils(nodes.shape[1], steps[1], 0.5, nx)
-    # What a drop of a pixel outside of the plane can be away from it, and a bulge of the image.
-    margin = COARSE * (side + 1.0) + 1.0
-    low_x, high_x = COARSE * origin[0] - margin, COARSE * (origin[0] + width) + margin
-    low_y, high_y = COARSE * origin[1] - margin, COARSE * (origin[1] + height) + margin
-    x0, x1, y0, y1 = own
-    half, n = 0.5 * side, 0
+    plane = origin[0], origin[0] + width, origin[1], origin[1] + height
+    half = 0.5 * side
     for j in range(n_rows):
         row_of_nodes(nodes, (first_row + j + 0.5) / steps[0], 0, nodes.shape[1], line)
         for k in range(nodes.shape[1] - 1):
-            if max(line[k, 0], line[k + 1, 0]) < low_x or min(line[k, 0], line[k + 1, 0]) > high_x:
-                continue
-            if max(line[k, 1], line[k + 1, 1]) < low_y or min(line[k, 1], line[k + 1, 1]) > high_y:
+            if not is_near(line, k, plane, side):
                 continue
             start = max(int(np.ceil(k * steps[1] - 0.5)), 0)
             stop = min(int(np.ceil((k + 1) * steps[1] - 0.5)), nx)
@@ -93,12 +79,6 @@ def lay_rows(
                     continue
                 value = values[j, i] - (base + sky[1] * i)
                 u, v = coarse(centers[i, 0]), coarse(centers[i, 1])
-                x, y = int(np.floor(u + 0.5)), int(np.floor(v + 0.5))
-                if x0 <= x < x1 and y0 <= y < y1:
-                    taken[n] = value
-                    where[n, 0] = (y - y0) << 16 | (x - x0)
-                    where[n, 1] = j * nx + i
-                    n += 1
                 # Edges of the drop, in pixels of the plane that begin at whole numbers.
                 left, right = u - half + 0.5 - origin[0], u + half + 0.5 - origin[0]
                 low, high = v - half + 0.5 - origin[1], v + half + 0.5 - origin[1]
@@ -110,7 +90,21 @@ def lay_rows(
                         overlap = across * (min(right, a + 1.0) - max(left, float(a)))
                         sums[b, a, 0] += overlap * value
                         sums[b, a, 1] += overlap
-    return n
+
+
+@kernel
+def is_near(line: np.ndarray, k: int, box: tuple[int, int, int, int], side: float) -> bool:
+    """Tell whether a row may touch coarse pixels x0, x1, y0, y1 between its nodes k and k + 1.
+
+    Its drops, squares of a `side`, may be turned, and it may bend by a pixel of the lattice.
+    """
+    margin = COARSE * (side + 1.0) + 1.0
+    return (
+        max(line[k, 0], line[k + 1, 0]) >= COARSE * box[0] - margin
+        and min(line[k, 0], line[k + 1, 0]) <= COARSE * box[1] + margin
+        and max(line[k, 1], line[k + 1, 1]) >= COARSE * box[2] - margin
+        and min(line[k, 1], line[k + 1, 1]) <= COARSE * box[3] + margin
+    )
 
 
 @kernel
@@ -201,3 +195,75 @@ def median_of_planes(
                 if n >= 2:
                     median[y, x] = _middle(found[x - start], n)
     return median, count
+
+
+#: x0, x1, y0, y1 of the planes in a block, in the order in which their values stand in the file.
+Boxes = Sequence[tuple[int, int, int, int]]
+
+
+def median_of_file(
+    file: BinaryIO, boxes: Boxes, height: int, width: int, n_bytes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median of planes whose values stand in a file, as `median_of_planes` does.
+
+    Parameters
+    ----------
+    file : binary file
+        Planes one after the other, float32.
+    boxes : sequence of tuple of int
+        What each covers.
+    height, width : int
+        Of the block.
+    n_bytes : int
+        Of planes that are held in memory at a time; of no influence on the result.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryFile() as file:
+    ...     _ = file.write(np.array([1, 5, np.nan, 3, 2, 2, 2, 2], np.float32).tobytes())
+    ...     file.flush()
+    ...     median_of_file(file, [(0, 2, 0, 2), (0, 2, 0, 2)], 2, 2, n_bytes=100)[0].tolist()
+    [[1.0, 2.0], [nan, 2.0]]
+    """
+    covered = np.array(boxes, np.int64).reshape(-1, 4)
+    sizes = (covered[:, 1] - covered[:, 0]) * (covered[:, 3] - covered[:, 2])
+    starts = np.cumsum(sizes) - sizes
+    held = max(n_bytes // 4 // max(len(covered), 1), 1)
+    columns = min(width, held)
+    lines = max(held // max(columns, 1), 1)
+    median = np.empty((height, width), np.float32)
+    count = np.empty((height, width), np.uint16)
+    for y in range(0, height, lines):
+        for x in range(0, width, columns):
+            part = np.s_[y : min(y + lines, height), x : min(x + columns, width)]
+            pool, planes = _read_part(file, covered, starts, part)
+            ny, nx = median[part].shape
+            median[part], count[part] = median_of_planes(pool, planes, ny, nx)
+    return median, count
+
+
+def _read_part(
+    file: BinaryIO, covered: np.ndarray, starts: np.ndarray, part: tuple[slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read what planes have in a part of the block, as `median_of_planes` wants it."""
+    rows, columns = part
+    x0, x1 = (np.clip(covered[:, k], columns.start, columns.stop) for k in (0, 1))
+    y0, y1 = (np.clip(covered[:, k], rows.start, rows.stop) for k in (2, 3))
+    sizes = (x1 - x0) * (y1 - y0)
+    ends = np.cumsum(sizes)
+    pool = np.empty(int(ends[-1]) if ends.size else 0, np.float32)
+    for k in np.flatnonzero(sizes):
+        width, n = int(covered[k, 1] - covered[k, 0]), int(x1[k] - x0[k])
+        out = pool[ends[k] - sizes[k] : ends[k]].reshape(-1, n)
+        start = int(starts[k] + (y0[k] - covered[k, 2]) * width + x0[k] - covered[k, 0])
+        # Whole lines of a plane follow each other in the file.
+        pieces = [out] if n == width else list(out)
+        for number, piece in enumerate(pieces):
+            raw = memoryview(piece).cast("B")
+            if os.preadv(file.fileno(), [raw], 4 * (start + number * width)) < len(raw):
+                raise OSError(f"{file.name}: the scratch file of planes is cut short")
+    planes = np.stack(
+        [ends - sizes, x0 - columns.start, x1 - columns.start, y0 - rows.start, y1 - rows.start], 1
+    )
+    return pool, planes[sizes > 0]

@@ -1,29 +1,36 @@
-"""The search for outliers of a patch, a block of it at a time."""
+"""The search for outliers of a patch, a block of it at a time.
 
-from collections.abc import Callable, Sequence
+Every image is read twice a block: for its plane of the stack, which waits in a scratch file, and to
+be held against the stack. Memory is that of a block, whatever the number of images.
+
+Ranks share the images of a block out, so that no two read the same pixels, and then its lines:
+each hands its planes round by lines, and makes the stack of its own ones.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tessella.coadd.disagreement import (
     HALO,
+    RING,
     Thresholds,
     disagreeing,
     grown,
-    surroundings,
+    with_surroundings,
 )
-from tessella.coadd.median_stack import COARSE, lay_rows, means, median_of_planes
+from tessella.coadd.median_stack import COARSE, lay_rows, means, median_of_file
 from tessella.coadd.places import Places
-from tessella.coadd.search_area import EDGE, Area, Box, blocks_of
+from tessella.coadd.search_area import EDGE, ROOM, Area, Box, Room, blocks_of
+from tessella.parallel import exchange, gather_all, rank_of, share
 
-#: Bytes that a block may take.
-BLOCK_BYTES = 560 << 20
 #: Rows of an image that are read at once.
 _ROWS = 128
 
-#: Values, errors (float32) and whether they count (bool) of rows first to stop - 1 of an image,
-#: each (stop - first, nx).
-ReadRows = Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+#: Gives rows first to stop - 1 of an image: an object with `data` and `err` (float32) and `good`.
+ReadRows = Callable[[int, int], Any]
 
 
 @dataclass(frozen=True)
@@ -79,38 +86,46 @@ def search(
     inputs: Sequence[SearchInput],
     area: Area,
     thresholds: Thresholds,
-    share: Callable[[int], tuple[int, int]] = lambda n: (0, n),
-    n_bytes: int = BLOCK_BYTES,
+    scratch: BinaryIO,
+    comm: Any = None,
+    room: Room = ROOM,
 ) -> list[Found]:
-    """Search an area, or this rank's share of it, for outliers.
+    """Search an area for outliers, all ranks together.
 
     Every pixel belongs to the block that holds its centre; nothing that is found depends on the
-    blocks, or on the area. Blocks are as wide as the area along the direction of most images'
-    rows, so that few rows fall on two of them.
+    blocks, on the area or on the ranks. Blocks are as wide as the area along the direction of most
+    images' rows, so that few rows fall on two of them.
 
     Parameters
     ----------
     inputs : sequence of SearchInput
     area : Area
     thresholds : Thresholds
-    share : callable
-        First line of coarse pixels, and number of lines, to be searched, by their whole number.
-    n_bytes : int
-        Memory that a block may take.
+    scratch : binary file
+        Open for reading and writing, of this rank alone; what it holds is lost.
+    comm : communicator
+        Of `tessella.parallel.world`.
+    room : Room
+        What a block may take.
 
     Returns
     -------
     list of Found
-        One an input.
+        What this rank found, one an input; all ranks' together (`joined`) are what there is.
     """
     boxes = [item.box for item in inputs]
     along_x = 2 * sum(item.places.rows_run_along_x for item in inputs) >= len(inputs)
-    x0, x1, y0, y1 = area.coarse
-    first, count = share(y1 - y0 if along_x else x1 - x0)
     parts: list[list[Found]] = [[] for _ in inputs]
-    for block in blocks_of(boxes, area.coarse, along_x, first, count, n_bytes):
-        for number, part in _search_block(inputs, boxes, block, along_x, thresholds).items():
-            parts[number].append(part)
+    rank, n_ranks = rank_of(comm)
+    for block in blocks_of(boxes, area.coarse, along_x, room):
+        x0, x1, y0, y1 = block
+        whole = x0 - HALO, x1 + HALO, y0 - HALO, y1 + HALO
+        touching = [number for number, box in enumerate(boxes) if _is_box(_common(box, whole))]
+        planes = [(inputs[number], _common(boxes[number], whole)) for number in touching]
+        stack = _stack(planes, whole, scratch, comm, room.planes)
+        for number in touching[rank::n_ranks]:
+            found = _decided(inputs[number], block, stack, thresholds)
+            parts[number].append(joined(list(found)))
     return [joined(found) for found in parts]
 
 
@@ -123,98 +138,94 @@ def joined(parts: Sequence[Found]) -> Found:
     )
 
 
-def _search_block(
-    inputs: Sequence[SearchInput],
-    boxes: Sequence[Box],
-    block: Box,
-    along_x: bool,
-    thresholds: Thresholds,
-) -> dict[int, Found]:
-    """Search one block; what is found by number of the input."""
-    x0, x1, y0, y1 = block[0] - HALO, block[1] + HALO, block[2] - HALO, block[3] + HALO
-    planes, size = {}, 0
-    for number, box in enumerate(boxes):
-        left, right, low, high = max(box[0], x0), min(box[1], x1), max(box[2], y0), min(box[3], y1)
-        if left < right and low < high:
-            planes[number] = size, left - x0, right - x0, low - y0, high - y0
-            size += (right - left) * (high - low)
-    pool = np.empty(size, np.float32)
-    listed = {}
-    for number, (offset, left, right, low, high) in planes.items():
-        shape = high - low, right - left
-        out = pool[offset : offset + shape[0] * shape[1]].reshape(shape)
-        listed[number] = _lay(inputs[number], (left + x0, low + y0), out, block)
-    stack, count = median_of_planes(
-        pool, np.array(list(planes.values()), np.int64).reshape(-1, 5), y1 - y0, x1 - x0
-    )
-    del pool
-    light, low_edge, high_edge = surroundings(stack, count)
-    around = stack, light, low_edge, high_edge
-    if not along_x:
-        stack, light, low_edge, high_edge = (np.asfortranarray(array) for array in around)
-        around = stack, light, low_edge, high_edge
-    return {
-        number: joined(
-            [_decided(inputs[number].places, rows, around, (x0, y0), thresholds) for rows in parts]
-        )
-        for number, parts in listed.items()
-    }
+def _common(box: Box, other: Box) -> Box:
+    x0, x1, y0, y1 = box
+    return max(x0, other[0]), min(x1, other[1]), max(y0, other[2]), min(y1, other[3])
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """Pixels of some rows of an image whose centres lie on a block."""
-
-    #: First of the rows.
-    first: int
-    values: np.ndarray
-    errors: np.ndarray
-    #: As `lay_rows` fills it.
-    where: np.ndarray
+def _is_box(box: Box) -> bool:
+    return box[0] < box[1] and box[2] < box[3]
 
 
-def _lay(item: SearchInput, origin: tuple[int, int], out: np.ndarray, own: Box) -> list[_Listed]:
-    """Lay an image on its plane, and list its pixels that are to be decided about."""
-    places = item.places
+def _stack(
+    planes: Sequence[tuple[SearchInput, Box]],
+    whole: Box,
+    scratch: BinaryIO,
+    comm: Any,
+    n_bytes: int,
+) -> np.ndarray:
+    """Return the stack of images on a box `with_surroundings`, on every rank all of it."""
+    x0, x1, y0, y1 = whole
+    rank, n_ranks = rank_of(comm)
+    # Lines of each rank, and around them what the surroundings need.
+    first, n = share(y1 - y0, comm)
+    low, high = max(first - RING, 0), min(first + n + RING, y1 - y0)
+    lines = gather_all([(x0, x1, y0 + low, y0 + high)], comm)
+    covered = []
+    scratch.seek(0)
+    for start in range(0, len(planes), n_ranks):
+        at_once = planes[start : start + n_ranks]
+        mine: list[np.ndarray | None] = [None] * n_ranks
+        if rank < len(at_once):
+            item, box = at_once[rank]
+            plane = _plane(item, box)
+            for other, wanted in enumerate(lines):
+                _, _, bottom, top = _common(box, wanted)
+                mine[other] = plane[bottom - box[2] : max(top, bottom) - box[2]]
+        received = exchange(mine, comm)
+        for (_, box), part in zip(at_once, received, strict=False):
+            left, right, bottom, top = _common(box, lines[rank])
+            if bottom < top:
+                scratch.write(part.data)
+                edges = left - x0, right - x0, bottom - y0 - low, top - y0 - low
+                covered.append(edges)
+    scratch.flush()
+    stack, count = median_of_file(scratch, covered, high - low, x1 - x0, n_bytes)
+    own = with_surroundings(stack, count)[first - low : first - low + n]
+    return np.concatenate(gather_all([own], comm))
+
+
+def _plane(item: SearchInput, box: Box) -> np.ndarray:
+    """Return an image on the coarse grid, NaN where it does not count."""
+    origin, width, height = (box[0], box[2]), box[1] - box[0], box[3] - box[2]
     # Neighbours in a row of the image are neighbours in memory.
-    height, width = out.shape
     along_x = item.places.rows_run_along_x
     sums = np.zeros((height, width, 2) if along_x else (width, height, 2))
     sums = sums if along_x else sums.swapaxes(0, 1)
-    # Half a drop, and the corner of a coarse pixel.
-    x0, y0 = COARSE * np.array(origin) - 2.0 * COARSE
-    x1, y1 = COARSE * (np.array(origin) + (width, height)) + 2.0 * COARSE
-    first, stop = places.rows_on(x0, x1, y0, y1)
-    listed, side, sky = [], item.side, item.sky
-    for start in range(first, stop, _ROWS):
-        values, errors, good = item.read(start, min(start + _ROWS, stop))
-        taken, where = np.empty(values.size, np.float32), np.empty((values.size, 2), np.int32)
-        n = lay_rows(
-            places.nodes, places.steps, start, values, good, sky, side, origin, sums, own, taken,
-            where,
-        )  # fmt: skip
-        if n:
-            found = errors.reshape(-1)[where[:n, 1]]
-            listed.append(_Listed(start, taken[:n].copy(), found, where[:n].copy()))
-    item.forget()
+    places, sky, side = item.places, item.sky, item.side
+    for start, rows in _rows_on(item, box):
+        lay_rows(places.nodes, places.steps, start, rows.data, rows.good, sky, side, origin, sums)
+    out = np.empty((height, width), np.float32)
     means(sums, out)
-    return listed
+    return out
+
+
+def _rows_on(item: SearchInput, box: Box) -> Iterator[tuple[int, Any]]:
+    """Give the rows of an image that may touch coarse pixels, and the first of them."""
+    # Half a drop, and the corner of a coarse pixel.
+    x0, x1, y0, y1 = (
+        COARSE * (edge + side) for edge, side in zip(box, (-2, 2, -2, 2), strict=True)
+    )
+    first, stop = item.places.rows_on(x0, x1, y0, y1)
+    for start in range(first, stop, _ROWS):
+        yield start, item.read(start, min(start + _ROWS, stop))
+    item.forget()
 
 
 def _decided(
-    places: Places,
-    rows: _Listed,
-    around: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    origin: tuple[int, int],
+    item: SearchInput,
+    block: Box,
+    stack: np.ndarray,
     thresholds: Thresholds,
-) -> Found:
-    nx = places.shape[1]
+) -> Iterator[Found]:
+    """Hold the pixels of an image whose centres lie on a block against the stack."""
+    places = item.places
     limits = thresholds.signal_to_noise, thresholds.core, thresholds.gradient
-    listed = rows.values, rows.errors, rows.where
-    at, kinds, n_undecided = disagreeing(
-        listed, places.nodes, places.steps, rows.first, nx, around, origin, limits
-    )
-    return Found(rows.first * nx + rows.where[at, 1].astype(np.int64), kinds, n_undecided)
+    for start, rows in _rows_on(item, block):
+        pixels = rows.data, rows.err, rows.good
+        yield Found(
+            *disagreeing(*pixels, item.sky, places.nodes, places.steps, start, block, stack, limits)
+        )
 
 
 def outliers_of(found: Found, places: Places, area: Area) -> np.ndarray:
@@ -227,13 +238,7 @@ def outliers_of(found: Found, places: Places, area: Area) -> np.ndarray:
         ascending order.
     """
     outliers = grown(found.pixels, found.kinds, places.shape)
-    y, x = np.divmod(outliers, places.shape[1])
-    inside = np.zeros(outliers.size, bool)
-    for row in np.unique(y):
-        here = y == row
-        centers = places.centers(int(row), int(row) + 1)[0, x[here]] + 0.5
-        inside[here] = (
-            (centers >= [area.x0 - EDGE, area.y0 - EDGE])
-            & (centers < [area.x1 + EDGE, area.y1 + EDGE])
-        ).all(axis=1)
+    centers = places.centers_of(outliers) + 0.5
+    low, high = (area.x0 - EDGE, area.y0 - EDGE), (area.x1 + EDGE, area.y1 + EDGE)
+    inside = ((centers >= low) & (centers < high)).all(axis=1)
     return outliers[inside]

@@ -93,6 +93,22 @@ def _evaluate(
 
 
 @kernel
+def _evaluate_at(
+    nodes: np.ndarray, step_y: float, step_x: float, nx: int, pixels: np.ndarray, out: np.ndarray
+) -> None:
+    line, center = np.empty((nodes.shape[1], 2)), np.empty((nx, 2))
+    first, weights = stencils(nodes.shape[1], step_x, 0.5, nx)
+    row = -1
+    for n in range(pixels.size):
+        j, i = pixels[n] // nx, pixels[n] % nx
+        if j != row:
+            row_of_nodes(nodes, (j + 0.5) / step_y, 0, nodes.shape[1], line)
+            row = j
+        along_row(line, first, weights, i, i + 1, center)
+        out[n] = center[i]
+
+
+@kernel
 def _between(nodes: np.ndarray) -> np.ndarray:
     """Interpolate in the middle of every mesh."""
     ny, nx = nodes.shape[0] - 1, nodes.shape[1] - 1
@@ -173,6 +189,23 @@ class Places:
         """
         out = np.empty((stop - first, self.shape[1], 2))
         _evaluate(self.nodes, *self.steps, first, 0.5, out)
+        return out
+
+    def centers_of(self, pixels: np.ndarray) -> np.ndarray:
+        """Return where the centres of some pixels fall, to the bit as `centers` does.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n,)
+            Counted along the rows; fast where those of a row follow each other.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            x and y [pixels of the lattice].
+        """
+        out = np.empty((len(pixels), 2))
+        _evaluate_at(self.nodes, *self.steps, self.shape[1], np.asarray(pixels, np.int64), out)
         return out
 
     def rows_on(self, x0: float, x1: float, y0: float, y1: float) -> tuple[int, int]:

@@ -15,10 +15,27 @@ from tessella.sky.tessellation import place_of
 EDGE = 16
 #: Beyond that, neighbours whose strict threshold decides about them [pixels of the lattice].
 _BEYOND = EDGE + 3 * COARSE * GROWTH
-#: Bytes for each pixel of an input that falls on a block: plane, value, error, where.
-_PIXEL_BYTES = 20
+#: Bytes for each coarse pixel of a block: the stack with its surroundings, twice while ranks put
+#: theirs together; the sums of an image take less.
+_MEMORY_BYTES = 36
+#: Bytes for each coarse pixel of an image that falls on a block: its plane.
+_SCRATCH_BYTES = 4
 #: x0, x1, y0, y1 of a rectangle of coarse pixels.
 Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a block may take [bytes]; of no influence on what is found."""
+
+    memory: int = 400 << 20
+    #: Of the scratch file: 180 images on all of a block of full size.
+    scratch: int = 8 << 30
+    #: Of planes that are held in memory at a time.
+    planes: int = 32 << 20
+
+
+ROOM = Room()
 
 
 @dataclass(frozen=True)
@@ -50,10 +67,8 @@ def area_of(lattice: Lattice) -> Area:
     return Area(x0, x0 + lattice.nx, y0, y0 + lattice.ny)
 
 
-def blocks_of(
-    boxes: Sequence[Box], whole: Box, along_x: bool, first: int, count: int, n_bytes: int
-) -> list[Box]:
-    """Cut lines of coarse pixels into blocks that need no more than some memory.
+def blocks_of(boxes: Sequence[Box], whole: Box, along_x: bool, room: Room) -> list[Box]:
+    """Cut coarse pixels into blocks of lines that take no more than some memory and scratch.
 
     Parameters
     ----------
@@ -63,38 +78,41 @@ def blocks_of(
         What is to be cut.
     along_x : bool
         Lines run along x; else along y.
-    first, count : int
-        First line of `whole`, and number of lines.
-    n_bytes : int
+    room : Room
         A block of one line may take more.
 
     Returns
     -------
     list of tuple of int
-        In order; together they are the lines.
+        In order; together they are all of it.
 
     Examples
     --------
     >>> one = (-9, 1009, -9, 109)
-    >>> blocks_of([one, one], (0, 994, 0, 100), True, 0, 100, 40 * 1000 * 56)
+    >>> blocks_of([one, one], (0, 994, 0, 100), True, Room(memory=36 * 1000 * 56))
     [(0, 994, 0, 50), (0, 994, 50, 100)]
     """
     turned = [box if along_x else (*box[2:], *box[:2]) for box in (whole, *boxes)]
-    (x0, x1, y0, _), covered = turned[0], turned[1:]
-    start = y0 + first
-    end = start + count
-    cost = np.zeros(count + 2 * HALO + 1, np.int64)
+    (x0, x1, start, end), covered = turned[0], turned[1:]
+    count = end - start
+    n_lines = count + 2 * HALO
+    line_bytes = (x1 - x0 + 2 * HALO) * _MEMORY_BYTES
+    scratch = np.zeros(n_lines + 1, np.int64)
     for box in covered:
         width = max(min(box[1], x1 + HALO) - max(box[0], x0 - HALO), 0)
-        low, high = np.clip(np.array(box[2:]) - start + HALO, 0, count + 2 * HALO)
-        cost[low + 1 : high + 1] += width * _PIXEL_BYTES
-    cost = np.cumsum(cost)
+        low, high = np.clip(np.array(box[2:]) - start + HALO, 0, n_lines)
+        # Lines from `low` to `high` - 1 hold it: a step up, a step down, summed below.
+        scratch[low] += width * _SCRATCH_BYTES
+        scratch[high] -= width * _SCRATCH_BYTES
+    # Of all lines before a line.
+    used = np.concatenate([[0], np.cumsum(np.cumsum(scratch))])
     blocks = []
     while start < end:
         # A block needs the lines of its halo too.
         at = start - end + count
-        stop = int(np.searchsorted(cost, cost[at] + n_bytes, side="right")) - 1 - 2 * HALO
-        stop = min(max(stop - count + end, start + 1), end)
+        most = int(np.searchsorted(used, used[at] + room.scratch, side="right")) - 1 - at
+        most = min(most, room.memory // line_bytes) - 2 * HALO
+        stop = min(start + max(most, 1), end)
         blocks.append((x0, x1, start, stop) if along_x else (start, stop, x0, x1))
         start = stop
     return blocks

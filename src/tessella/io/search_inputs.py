@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tessella.coadd.outlier_search import SearchInput
 from tessella.errors import DataError
 from tessella.io.level2_pixels import Pixels
@@ -54,10 +52,5 @@ def search_input(path: Path, placed: PlacedInput) -> SearchInput:
     placed : PlacedInput
     """
     pixels = Pixels(path, placed.conversion, is_checked=True)
-
-    def read(first: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = pixels.rows(first, stop)
-        return rows.data, rows.err, rows.good
-
     sky = placed.level, placed.slope_x, placed.slope_y
-    return SearchInput(placed.places, read, pixels.forget, *sky)
+    return SearchInput(placed.places, pixels.rows, pixels.forget, *sky)
