@@ -7,6 +7,7 @@ slope fit leaves, and the errors of the references that it is calibrated with. C
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def simulate_image(
     light = light_on(truth, header, detector, window, state, conditions)
     maps = draw_maps(state, detector, window)
     arrays = {name: references[name].arrays for name in references}
-    numbers = (conditions.seed, *header.key.seed, detector)
+    numbers: tuple[int | str, ...] = (conditions.seed, *header.key.seed, detector)
     image = _slopes(light, maps, state, header, arrays, numbers)
     dark = arrays["dark"]
     data, dq = subtract_dark(
@@ -112,7 +113,7 @@ def _slopes(
     header: ExposureHeader,
     references: Mapping[str, Mapping[str, np.ndarray]],
     numbers: tuple[int | str, ...],
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Return slopes with noise, their errors and flags by their names in `Image`."""
     pattern = read_patterns()[header.ma_table_number]
     kernel = np.array(state.ipc_kernel)

@@ -100,7 +100,7 @@ def saturated_resultants(
         np.stack(averages)[:, None], none, none[0].astype(np.uint32), threshold[bright][None],
         pattern.reads,
     )  # fmt: skip
-    flagged[:, *bright] = found[:, 0]
+    flagged[:, bright[0], bright[1]] = found[:, 0]
     return flagged
 
 
