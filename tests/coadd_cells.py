@@ -1,6 +1,7 @@
 """A cell that three planned exposures cover, made at once and from Level 2 images."""
 
 from dataclasses import replace
+from functools import cache
 
 import exposures
 import numpy as np
@@ -44,10 +45,14 @@ def at_once(truth, seed=3):
     return simulate_mosaic(truth, images, LATTICE, "F158", STATE, 1.5, 1.0, seed)
 
 
+@cache
+def known():
+    return exposures.make_references(STATE, draw_maps(STATE, "WFI01", WINDOW))
+
+
 def processed(truth, seed=3):
     """Level 2 images, drizzled as the pipeline does it with skies that are known."""
-    maps = draw_maps(STATE, "WFI01", WINDOW)
-    references = exposures.make_references(STATE, maps)
+    references = known()
     box = Box(0, 0, SIDE, SIDE)
     sums, terms = empty_sums(box, 3), np.zeros((SIDE, SIDE, 4), np.float32)
     parts = []

@@ -81,7 +81,7 @@ def test_flux_of_a_bright_star_in_an_image_is_recovered():
 def test_noise_of_injected_light_is_that_of_its_photons():
     image = blank_image()
     ra, dec = detector_to_sky(image.attitude, "WFI01", 1920 + 122.3, 1920 + 130.6)
-    many = [inject_into_image(image, stars(ra, dec), 3, STATE, (1, k))[0] for k in range(12)]
+    many = [inject_into_image(image, stars(ra, dec), 3, STATE, (1, k))[0] for k in range(6)]
     data = np.stack([changed.data for changed in many])
     added = many[0].var_poisson - image.var_poisson
     near = added > 0.01 * added.max()
@@ -110,56 +110,56 @@ def views():
     ]
 
 
-def test_flux_of_a_bright_star_in_a_coadd_is_recovered_and_noise_is_shaped():
-    small = replace(coadds.LATTICE, nx=256, ny=256)
-    small = replace(
-        small,
-        x_tangent=coadds.LATTICE.x_tangent - 400,
-        y_tangent=coadds.LATTICE.y_tangent - 400,
-    )
-    none = np.zeros(0, truth_dtype())
+@pytest.fixture(scope="module")
+def cell():
+    """A star, and a cell without it, with it simulated, and with it injected."""
+    x0, y0 = coadds.LATTICE.x_tangent - 400, coadds.LATTICE.y_tangent - 400
+    small = replace(coadds.LATTICE, nx=256, ny=256, x_tangent=x0, y_tangent=y0)
     images = [coadds.planned(header) for header in coadds.HEADERS]
-    mosaic = coadds.simulate_mosaic(none, images, small, "F158", coadds.STATE, 1.5, 1.0, 3)
-    ra, dec = pixel_to_sky(small, 128.4, 120.7)
-    truth = stars(ra, dec)
-    changed, placed = inject_into_mosaic(mosaic, views(), truth, 3, 1.0, coadds.STATE, (1,))
+    truth = stars(*pixel_to_sky(small, 128.4, 120.7))
+    bare, lit = (
+        coadds.simulate_mosaic(rows, images, small, "F158", coadds.STATE, 1.5, 1.0, 3)
+        for rows in (truth[:0], truth)
+    )
+    changed = inject_into_mosaic(bare, views(), truth, 3, 1.0, coadds.STATE, (1,))
+    return truth, bare, lit, *changed
+
+
+def test_flux_of_a_bright_star_in_a_coadd_is_recovered(cell):
+    truth, bare, _, changed, placed = cell
     assert placed.is_measured.tolist() == [True]
     y, x = np.mgrid[:256, :256]
     near = np.hypot(x - 128.4, y - 120.7) < 40
-    flux = (changed.data - mosaic.data)[near].sum(dtype=float) * small.pixel_area_sr
+    flux = (changed.data - bare.data)[near].sum(dtype=float) * bare.lattice.pixel_area_sr
     share = within(40 * 0.055, np.sqrt(nominal_pixel_area_arcsec2("WFI01")))
     # A maggy is 3631e-6 MJy; 0.5 % is promised, 0.1 % the noise of the photons.
     assert flux == pytest.approx(float(truth["F158"][0]) * 3631e-6 * share, rel=0.005)
-    # The sum of its noise is that of the number of photons: 53.8 s of each of three exposures.
-    photons = RATE * share * 3 * 53.8
-    added = np.maximum(changed.var_poisson - mosaic.var_poisson, 0)[80:161, 88:169].astype(float)
-    told = correlated_variance(np.sqrt(added), mosaic.noise_correlation)
-    error = np.sqrt(told) * small.pixel_area_sr / flux
-    assert error * np.sqrt(photons) == pytest.approx(1, abs=0.06)
-    light = np.maximum(changed.data - mosaic.data, 0)[80:161, 88:169].astype(float)
-    none = np.zeros_like(light)
+
+
+def test_noise_of_light_in_a_coadd_is_correlated_and_in_all_that_of_its_photons(cell):
+    _, bare, _, changed, _ = cell
+    near = np.s_[80:161, 88:169]
+    light = np.maximum(changed.data - bare.data, 0)[near].astype(float)
+    added = np.maximum(changed.var_poisson - bare.var_poisson, 0)[near].astype(float)
+    told = correlated_variance(np.sqrt(added), bare.noise_correlation)
+    # 53.8 s of each of three exposures count photons.
+    share = within(40 * 0.055, np.sqrt(nominal_pixel_area_arcsec2("WFI01")))
+    error = np.sqrt(told) / light.sum()
+    assert error * np.sqrt(RATE * share * 3 * 53.8) == pytest.approx(1, abs=0.06)
+    none, shape = np.zeros_like(light), bare.noise_correlation
     sums = [
-        with_light(none, none, light, added, mosaic.noise_correlation, generator("test", k))[
-            0
-        ].sum()
+        with_light(none, none, light, added, shape, generator("test", k))[0].sum()
         for k in range(400)
     ]
     # 400 numbers tell their deviation to 3.5 %.
     assert np.std(sums, ddof=1) / np.sqrt(told) == pytest.approx(1, abs=0.12)
 
 
-def test_variance_of_an_injected_star_is_that_of_a_simulated_one():
-    small = replace(coadds.LATTICE, nx=128, ny=128)
-    images = [coadds.planned(header) for header in coadds.HEADERS]
-    ra, dec = pixel_to_sky(small, 64.2, 60.7)
-    bare = coadds.simulate_mosaic(
-        stars(ra, dec)[:0], images, small, "F158", coadds.STATE, 1.5, 1.0, 3
-    )
-    lit = coadds.simulate_mosaic(stars(ra, dec), images, small, "F158", coadds.STATE, 1.5, 1.0, 3)
-    injected, _ = inject_into_mosaic(bare, views(), stars(ra, dec), 3, 1.0, coadds.STATE, (1,))
-    near = np.s_[28:94, 32:98]
-    total = [(m.err[near] ** 2 - bare.err[near] ** 2).sum() for m in (lit, injected)]
+def test_variance_of_an_injected_star_is_that_of_a_simulated_one(cell):
+    _, bare, lit, injected, _ = cell
+    near = np.s_[85:157, 92:165]
     # Where a slope has more photons it is weighed otherwise, and its read noise is larger.
+    total = [(m.err[near] ** 2 - bare.err[near] ** 2).sum() for m in (lit, injected)]
     assert total[1] == pytest.approx(total[0], rel=0.03)
 
 

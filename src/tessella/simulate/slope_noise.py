@@ -11,7 +11,7 @@ from tessella.ramps.likelihood import Slopes, fit_slopes
 from tessella.ramps.timing import difference_timing, mean_times
 
 #: Rates are tabulated from no light to what fills every well before the second read, so many a
-#: decade: between them the effective time is off by less than 1e-4 of itself.
+#: decade: between them the noise is off by less than 2e-4 of itself.
 _LEAST_RATE, _LARGEST_RATE, _PER_DECADE = 1e-4, 1e6, 40
 
 
