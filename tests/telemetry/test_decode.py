@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessella.telemetry.codecs import CODEC_NUMBERS, RICE
+from tessella.telemetry.codecs import CODEC_NUMBERS, CODECS, RICE
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.fates import Fate
@@ -360,6 +360,33 @@ def test_packet_that_cannot_be_decompressed_gives_way_to_an_earlier_one(
     exposure, ledger = decode_one(header, b"".join([*compressed, broken]))
     assert ledger.rejected == {"cannot be decompressed": 1}
     assert (ledger.missing_rows, ledger.used) == (0, len(compressed) - ledger.idle)
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_repeats_that_cannot_be_decompressed_cost_one_attempt_each(
+    header, readouts, compressed, monkeypatch
+):
+    tried = []
+    rice = CODECS[RICE]
+    counted = rice._replace(decode=lambda *coded: tried.append(coded) or rice.decode(*coded))
+    monkeypatch.setitem(CODECS, RICE, counted)
+    science = next(p for p in compressed if apid(p) == 0x101 and head(p)["codec"] == RICE)
+    whole = science[HEADER.itemsize : -2]
+    broken = [changed(science, payload=whole[: 4 + i % 9] + bytes([i])) for i in range(100)]
+    exposure, ledger = decode_one(header, b"".join([*compressed, *broken]))
+    assert ledger.rejected == {"cannot be decompressed": 100}
+    assert (ledger.missing_rows, ledger.used) == (0, len(compressed) - ledger.idle)
+    assert_received_pixels_are_those_sent(exposure, readouts)
+    n_coded = sum(head(p)["codec"] == RICE for p in compressed if apid(p) != IDLE)
+    assert len(tried) == n_coded + 100
+
+    # Nothing else carries its cells.
+    kept = [p for p in compressed if p != science]
+    exposure, ledger = decode_one(header, b"".join([*kept, *broken]))
+    assert ledger.rejected == {"cannot be decompressed": 100}
+    n_pixels = int(head(science)["rows"][0]) * int(head(science)["columns"][0])
+    planes = exposure.received["WFI01"]
+    assert sum((~getattr(planes, name)).sum() for name in PLANES) == n_pixels
     assert_received_pixels_are_those_sent(exposure, readouts)
 
 

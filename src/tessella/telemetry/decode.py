@@ -120,11 +120,11 @@ def decode(
     reception = receive(streams, only)
     exposures = {}
     for key, assembly in reception.exposures.items():
-        parts = {readout.detector: (readout, got) for readout, got in assembly.detectors()}
+        parts = list(assembly.detectors())
         exposures[key] = DecodedExposure(
             assembly.header,
-            {detector: readout for detector, (readout, _) in parts.items()},
-            {detector: got for detector, (_, got) in parts.items()},
+            {part.detector: part.readout() for part in parts},
+            {part.detector: part.received() for part in parts},
             assembly.problems,
             assembly.clock_is_sound,
         )

@@ -71,8 +71,10 @@ def find_packets(data: bytes | np.ndarray, at_a_time: int = _PART) -> Iterator[S
     octets = np.frombuffer(data, np.uint8)
     position = 0
     while position < len(octets):
-        start, stop = np.empty(at_a_time, np.int64), np.empty(at_a_time, np.int64)
-        kind = np.empty(at_a_time, np.uint8)
+        # Room that is little beside what is left, for packets of half a kilobyte.
+        room = min(at_a_time, (len(octets) - position) // 512 + 64)
+        start, stop = np.empty(room, np.int64), np.empty(room, np.int64)
+        kind = np.empty(room, np.uint8)
         n = _scan(octets, position, start, stop, kind)
         position = int(stop[n - 1])
         yield Scan(start[:n].copy(), stop[:n].copy(), kind[:n].copy())
