@@ -11,6 +11,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.models import IMAGING
 from tessella.io.atomic import replacing
 from tessella.plan.build import middle_of_tiles, plan_path
+from tessella.plan.inbox import cache_folder
 from tessella.plan.predecessors import predecessors
 from tessella.plan.selection import read_reference_table
 from tessella.sky.shards import shards_near

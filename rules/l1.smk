@@ -23,10 +23,12 @@ rule decode_telemetry:
             {"detectors": [d.upper() for d in DETECTORS], "window": vars(cfg.detector_window)}
         ),
         telemetry=listed("decode_telemetry", "telemetry"),
+        # Where the packets of each exposure are; simulated ones have files of their own.
+        holdings=str(cache_folder(cfg)) if cfg.source == "telemetry" else "",
     shell:
         "python {input.script:q} --options {params.options:q} --exposure {wildcards.exposure:q}"
-        " --telemetry {params.telemetry:q} --readouts {output.readouts:q}"
-        " --ledger {output.ledger:q} > {log:q} 2>&1"
+        " --telemetry {params.telemetry:q} --holdings {params.holdings:q}"
+        " --readouts {output.readouts:q} --ledger {output.ledger:q} > {log:q} 2>&1"
 
 
 rule assemble_ramp:

@@ -1,21 +1,32 @@
-"""What telemetry files hold, kept so that each is read once."""
+"""What telemetry files hold and where, kept so that each is read whole once."""
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tessella.io.atomic import replacing
 from tessella.io.level0 import read_level0
+from tessella.io.seals import remember, sha256
 from tessella.models import ExposureHeader, ExposureKey, Window
 from tessella.telemetry.announcement import Announcement
-from tessella.telemetry.inventory import Holding, survey, together
+from tessella.telemetry.inventory import Holding, take_stock, together
 from tessella.telemetry.records import DetectorSetup
+from tessella.telemetry.stretches import Stretch
 
 #: Of what is kept; to be raised when that changes.
-_VERSION = 2
+_VERSION = 3
+
+
+@dataclass(frozen=True)
+class FileHoldings:
+    """What a telemetry file holds of each exposure, and where."""
+
+    sha256: str
+    holdings: dict[ExposureKey, Holding]
+    stretches: dict[ExposureKey, tuple[Stretch, ...]]
 
 
 def holdings_of(
@@ -36,27 +47,72 @@ def holdings_of(
     """
     found: dict[ExposureKey, tuple[list[Holding], list[str]]] = {}
     for path in paths:
-        for key, holding in _holdings_of_file(path, cache).items():
+        for key, holding in _holdings_of_file(path, cache).holdings.items():
             parts, names = found.setdefault(key, ([], []))
             parts.append(holding)
             names.append(str(path))
     return {key: (together(parts), names) for key, (parts, names) in sorted(found.items())}
 
 
-def _holdings_of_file(path: Path, cache: Path | None) -> dict[ExposureKey, Holding]:
+def stretches_of(paths: Iterable[Path], key: ExposureKey, cache: Path) -> list[tuple[Stretch, ...]]:
+    """Return what must be read of each file for one exposure.
+
+    The digests of the files are taken from `cache` too, so that nothing else of them is read.
+
+    Raises
+    ------
+    DataError
+        If a file is not what its sidecar says.
+    """
+    found = []
+    for path in paths:
+        held = _holdings_of_file(path, cache)
+        remember(path, held.sha256)
+        found.append(held.stretches.get(key, ()))
+    return found
+
+
+def _holdings_of_file(path: Path, cache: Path | None) -> FileHoldings:
     if cache is None:
-        return survey([read_level0(path)])
+        return _found_in(path)
     about = path.stat()
     identity = json.dumps([_VERSION, str(path), about.st_size, about.st_mtime_ns])
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     try:
-        return dict(map(_holding, json.loads(kept.read_text())))
+        return _read(json.loads(kept.read_text()))
     except (OSError, KeyError, TypeError, ValueError):
         # Not there, or not whole: what it would say is found again.
-        found = survey([read_level0(path)])
+        found = _found_in(path)
     with replacing(kept, None) as part:
-        part.write_text(json.dumps([_entry(key, one) for key, one in found.items()]) + "\n")
+        part.write_text(json.dumps(_written(found)) + "\n")
     return found
+
+
+def _found_in(path: Path) -> FileHoldings:
+    stock = take_stock([read_level0(path)])
+    (stretches,) = stock.stretches
+    return FileHoldings(sha256(path), stock.holdings, stretches)
+
+
+def _written(found: FileHoldings) -> dict[str, Any]:
+    entries = [
+        {**_entry(key, holding), "stretches": found.stretches[key]}
+        for key, holding in found.holdings.items()
+    ]
+    return {"sha256": found.sha256, "exposures": entries}
+
+
+def _read(kept: dict[str, Any]) -> FileHoldings:
+    keys = [ExposureKey(**entry["key"]) for entry in kept["exposures"]]
+    stretches = (
+        tuple((int(a), int(b)) for a, b in entry["stretches"]) for entry in kept["exposures"]
+    )
+    holdings = map(_holding, keys, kept["exposures"])
+    return FileHoldings(
+        kept["sha256"],
+        dict(zip(keys, holdings, strict=True)),
+        dict(zip(keys, stretches, strict=True)),
+    )
 
 
 def _entry(key: ExposureKey, holding: Holding) -> dict[str, Any]:
@@ -72,12 +128,11 @@ def _entry(key: ExposureKey, holding: Holding) -> dict[str, Any]:
     }
 
 
-def _holding(entry: dict[str, Any]) -> tuple[ExposureKey, Holding]:
-    key = ExposureKey(**entry["key"])
+def _holding(key: ExposureKey, entry: dict[str, Any]) -> Holding:
     header = entry["header"] and ExposureHeader(**{**entry["header"], "key": key})
     detectors = {
         name: DetectorSetup(Window(**window), n_resultants, offset)
         for name, (window, n_resultants, offset) in entry["detectors"].items()
     }
     rows = tuple(tuple(row) for row in entry["rows"])
-    return key, Holding(Announcement(header, detectors), rows)
+    return Holding(Announcement(header, detectors), rows)

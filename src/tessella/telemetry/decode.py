@@ -5,7 +5,7 @@ columns), never by their sequence counts, so that their order, repetitions and d
 files do not matter. Of two packets for the same place the one received later counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,7 @@ def receive(
     streams: Iterable[Stream],
     only: ExposureKey | None = None,
     windows: Mapping[str, Window] | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Reception:
     """Find the packets of some streams and the exposures that they announce.
 
@@ -90,13 +91,15 @@ def receive(
     windows : mapping of str to Window, optional
         The detectors to decode, with their windows: one without sound housekeeping is all missing.
         Pixels of others are rejected. Absent: decode the detectors that are announced.
+    parts : sequence of sequences of (int, int), optional
+        By stream: the octets that hold packets of `only` (`stretches`). Absent: all are read.
 
     Examples
     --------
     >>> list(receive([b"noise"]).exposures)
     []
     """
-    return Reception(index_packets(streams, only), windows)
+    return Reception(index_packets(streams, only, parts), windows)
 
 
 def decode(

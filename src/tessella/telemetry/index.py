@@ -48,7 +48,7 @@ class PacketIndex:
     others: np.ndarray
     #: By stream: packets and fragments, but for those of exposures that were left out.
     received: tuple[int, ...]
-    #: By stream: octets of the packets of exposures that were left out.
+    #: By stream: octets of the packets of exposures that were left out, and all that was not read.
     left_out: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -110,7 +110,11 @@ def release(stream: Stream) -> None:
         stream.madvise(mmap.MADV_DONTNEED)
 
 
-def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) -> PacketIndex:
+def index_packets(
+    streams: Iterable[Stream],
+    only: ExposureKey | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
+) -> PacketIndex:
     """Find the packets of all streams and read their headers.
 
     Memory grows with the packets of the exposures asked for, not with the streams.
@@ -121,6 +125,8 @@ def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) ->
         In the order in which the ground received them; they stay referenced, not copied.
     only : ExposureKey, optional
         Leave out the packets of other exposures; absent: take all.
+    parts : sequence of sequences of (int, int), optional
+        By stream: the octets to read (`stretches`); others count as left out. Absent: all.
 
     Examples
     --------
@@ -129,18 +135,28 @@ def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) ->
     """
     # A sequence may map its streams when they are read.
     streams = streams if isinstance(streams, Sequence) else tuple(streams)
-    return join(streams, index_parts(streams, only))
+    index = join(streams, index_parts(streams, only, parts))
+    if parts is None:
+        return index
+    unread = [
+        len(one) - sum(b - a for a, b in own) for one, own in zip(streams, parts, strict=True)
+    ]
+    left_out = tuple(map(sum, zip(index.left_out, unread, strict=True)))
+    return replace(index, left_out=left_out)
 
 
 def index_parts(
-    streams: Sequence[Stream], only: ExposureKey | None = None
+    streams: Sequence[Stream],
+    only: ExposureKey | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Iterator[PacketIndex]:
     """Index streams some ten thousand packets at a time; see `index_packets`."""
     for number, stream in enumerate(streams):
         octets = np.frombuffer(stream, np.uint8)
-        for scan in find_packets(octets):
-            yield _of_part(streams, number, octets, scan, only)
-            release(stream)
+        for start, stop in [(0, len(octets))] if parts is None else parts[number]:
+            for scan in find_packets(octets, start=start, stop=stop):
+                yield _of_part(streams, number, octets, scan, only)
+                release(stream)
 
 
 def join(streams: Sequence[Stream], parts: Iterable[PacketIndex]) -> PacketIndex:

@@ -101,7 +101,7 @@ class File(NamedTuple):
     octets: int
     #: Packets and fragments, but for those of exposures that were left out.
     received: int
-    #: Octets of packets of exposures that were left out.
+    #: Octets of packets of exposures that were left out, and of all between these.
     left_out_octets: int
 
 
