@@ -241,8 +241,8 @@ class Reliability:
     problems: tuple[str, ...] = ()
     #: Share of its pixels that arrived (`tessella.telemetry.completeness`).
     completeness: float = 1.0
-    #: Number of telemetry files that it was made of: it grows with every late delivery.
-    version: int = 0
+    #: Of the packets that it was made of, whatever their order and files (16 hexadecimal digits).
+    version: str = ""
     #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import asdf
 import numpy as np
@@ -78,6 +79,18 @@ def test_each_file_holds_the_detector_it_is_named_after_in_any_order_of_a_subset
     counts = read_ledger(ledger).counts
     assert counts.rejected == {"of a detector that is not asked for": 2 * 6 * 16}
     assert counts.missing_rows == 0
+
+
+def test_exposure_that_ended_early_is_made_lost_detectors_as_long_as_the_others(make_level1):
+    sent = [readout(n) for n in (1, 2)]
+    short = [replace(one, data=one.data[:3], amp33=one.amp33[:3]) for one in sent]
+    packets = packetize(HEADER_OF_EXPOSURE, short, codec="none")
+    found, _ = make_level1([p for p in packets if not is_record_of(p, 2)], ["WFI01", "WFI02"])
+    for one in found.values():
+        about = one["meta"]["exposure"]
+        assert (about["truncated"], about["nresultants"]) == (True, 3)
+        assert one["data"].shape[0] == len(about["read_pattern"]) == 3
+    assert (np.asarray(found["WFI01"]["data"]) == 4001).all()
 
 
 def test_detector_without_housekeeping_is_flagged_and_named_and_shifts_no_other(make_level1):

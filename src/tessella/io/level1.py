@@ -44,6 +44,7 @@ def write_ramp(
     ramp : Ramp
     header : ExposureHeader
     pattern : ReadPattern
+        Of the MultiAccum table; an exposure may have ended after its first resultants.
     provenance : mapping
         How the file is made.
     reliability : Reliability, optional
@@ -54,13 +55,15 @@ def write_ramp(
     Raises
     ------
     DataError
-        If the ramp does not have as many resultants as its read pattern, or the schema refuses it.
+        If the ramp has none or more resultants than its read pattern, or the schema refuses it.
     """
-    if ramp.data.shape[0] != len(pattern.reads):
+    n_resultants = ramp.data.shape[0]
+    if not 0 < n_resultants <= len(pattern.reads):
         raise DataError(
-            f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has "
+            f"{path}: {n_resultants} resultants, but MultiAccum table {pattern.number} has "
             f"{len(pattern.reads)}"
         )
+    pattern = pattern.first(n_resultants)
     model = rdm.ScienceRawModel.create_fake_data()
     update(
         model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset)

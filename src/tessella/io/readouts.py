@@ -65,7 +65,7 @@ def write_decoded(path: str | Path, exposure: Assembly, provenance: Mapping[str,
             # The next one is decoded before the name is bound to it.
             del part_of_detector
         reliability = Reliability(
-            exposure.problems, exposure.completeness, exposure.n_files, exposure.clock_is_sound
+            exposure.problems, exposure.completeness, exposure.version, exposure.clock_is_sound
         )
         file.attrs["reliability"] = json.dumps(asdict(reliability))
 

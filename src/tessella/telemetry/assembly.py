@@ -149,9 +149,13 @@ class Assembly:
         return self._n_checked > 0 and not self._n_jumped
 
     @property
-    def n_files(self) -> int:
-        """Return the number of streams that hold packets of it."""
-        return len(np.unique(self._index.stream[self._packets]))
+    def version(self) -> str:
+        """Return what tells the packets that were used; all detectors must have been read.
+
+        It is the same in whatever order, how often and in which files these came.
+        """
+        used = self._packets[self._fate[self._packets] == Fate.USED]
+        return f"{self._index.fingerprint(used):016x}"
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class PacketIndex:
     apid: np.ndarray
     #: (n,) of `HEADER`
     header: np.ndarray
+    #: (n,) uint16
+    checksum: np.ndarray
     #: (k,) of `RANGE`: idle and unknown packets, those of other formats, and fragments.
     others: np.ndarray
     #: By stream: packets and fragments, but for those of exposures that were left out.
@@ -88,6 +90,11 @@ class PacketIndex:
     def belongs_to(self, key: ExposureKey) -> np.ndarray:
         """Tell which packets are of exposure `key`: (n,) bool."""
         return _belong_to(self.header, key)
+
+    def fingerprint(self, packets: np.ndarray) -> int:
+        """Return 64 bits that tell a set of packets, by headers and checksums, in any order."""
+        rows = self.header[packets].view(np.uint8).reshape(-1, HEADER.itemsize)
+        return int(_fingerprint(rows, self.checksum[packets]))
 
     def ranges(self, fate: np.ndarray) -> np.ndarray:
         """Return the ranges of all packets and fragments: (m,) of `RANGE`.
@@ -173,7 +180,7 @@ def join(streams: Sequence[Stream], parts: Iterable[PacketIndex]) -> PacketIndex
     )
 
 
-_COLUMNS = ("stream", "start", "stop", "apid", "header")
+_COLUMNS = ("stream", "start", "stop", "apid", "header", "checksum")
 _NOTHING = Scan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
 
 
@@ -187,7 +194,9 @@ def _of_part(
     """Index some pieces of one stream."""
     start, stop = scan.start[scan.is_packet], scan.stop[scan.is_packet]
     header = np.zeros(len(start), HEADER)
-    _read_headers(octets, start, stop, header.view(np.uint8).reshape(-1, HEADER.itemsize))
+    checksum = np.zeros(len(start), np.uint16)
+    rows = header.view(np.uint8).reshape(-1, HEADER.itemsize)
+    _read_headers(octets, start, stop, rows, checksum)
     apid = header["identification"].astype(np.int32) & 0x7FF
     is_ours = _is_ours(header, apid) & (stop - start >= OVERHEAD)
     kept = is_ours if only is None else is_ours & _belong_to(header, only)
@@ -214,6 +223,7 @@ def _of_part(
         stop[kept],
         apid[kept],
         header[kept],
+        checksum[kept],
         condense(np.concatenate([odd, fragments])),
         received=tuple(others[0]),
         left_out=tuple(others[1]),
@@ -237,12 +247,30 @@ def _ranges(
 
 @kernel
 def _read_headers(
-    octets: np.ndarray, start: np.ndarray, stop: np.ndarray, headers: np.ndarray
+    octets: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    headers: np.ndarray,
+    checksum: np.ndarray,
 ) -> None:
     """Copy what packets begin with, the primary header at least, to rows of `headers`."""
     for i in range(len(start)):
         n = min(headers.shape[1], stop[i] - start[i])
         headers[i, :n] = octets[start[i] : start[i] + n]
+        checksum[i] = np.uint16(octets[stop[i] - 2]) << 8 | octets[stop[i] - 1]
+
+
+@kernel
+def _fingerprint(headers: np.ndarray, checksum: np.ndarray) -> np.uint64:
+    """Add up the FNV-1a hashes of headers and checksums, of 64 bits."""
+    total = np.uint64(0)
+    for i in range(len(headers)):
+        found = np.uint64(0xCBF29CE484222325)
+        for octet in headers[i]:
+            found = (found ^ np.uint64(octet)) * np.uint64(0x100000001B3)
+        found = (found ^ np.uint64(checksum[i])) * np.uint64(0x100000001B3)
+        total += found
+    return total
 
 
 def _belong_to(header: np.ndarray, key: ExposureKey) -> np.ndarray:
