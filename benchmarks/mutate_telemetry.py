@@ -46,7 +46,7 @@ def study(first: int, stop: int, seed: int) -> dict:
     }
     for original in originals.values():  # compiles
         for looks in (False, True):
-            outcome(original, mutate(original, np.random.default_rng(0), 1), looks)
+            outcome(original, mutate(original, np.random.default_rng(0), 20), looks)
     sums = dict.fromkeys(
         ("streams", "faults", "megabytes", "untouched_packets_lost", "pieces_rejected"), 0
     )

@@ -118,7 +118,7 @@ class Telemetry(Section):
 
     #: An exposure with at least this share of its pixels is complete.
     complete_fraction: Fraction
-    #: One with less is held back until its first file is this old [h]; then it is made as it is.
+    #: One with less is held back until it is known for this long [h]; then it is made as it is.
     wait_hours: Annotated[float, Field(ge=0)]
 
 

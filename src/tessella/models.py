@@ -168,6 +168,18 @@ class PlannedExposure:
         return self.optical_element.lower()
 
 
+def exposure_of(entry: dict[str, Any]) -> PlannedExposure:
+    """Return an exposure from what JSON made of it."""
+    return PlannedExposure(
+        **{
+            **entry,
+            "key": ExposureKey(**entry["key"]),
+            "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
+            "telemetry": tuple(entry["telemetry"]),
+        }
+    )
+
+
 @dataclass(frozen=True)
 class ExposureHeader:
     """What is known of an exposure besides its pixels."""

@@ -39,7 +39,8 @@ def files(tmp_path):
 
 
 def test_exposure_is_gathered_from_all_its_telemetry_files(files):
-    (found,), completeness = telemetry_inventory(files)
+    (found,), completeness, refused = telemetry_inventory(files)
+    assert refused == []
     assert completeness == {KEY.name: 1.0}
     assert found["telemetry"] == [str(path) for path in files]
     assert list(found["detectors"]) == ["WFI02", "WFI03"]
@@ -87,10 +88,10 @@ def test_rows_that_a_file_lacks_are_counted_and_its_housekeeping_may_be_elsewher
     for name, part in (("records", records), ("first", pixels[:9]), ("rest", pixels[9:])):
         write_level0(tmp_path / f"{name}.l0", part, {})
     paths = [tmp_path / f"{name}.l0" for name in ("first", "records")]
-    (found,), completeness = telemetry_inventory(paths)
+    (found,), completeness, _ = telemetry_inventory(paths)
     assert found["telemetry"] == [str(path) for path in paths]
     assert 0 < completeness[KEY.name] < 1
-    assert telemetry_inventory([paths[0]]) == ([], {KEY.name: 0.0})
+    assert telemetry_inventory([paths[0]])[:2] == ([], {KEY.name: 0.0})
     assert telemetry_inventory([*paths, tmp_path / "rest.l0"])[1] == {KEY.name: 1.0}
 
 

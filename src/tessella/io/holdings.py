@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tessella.errors import DataError
 from tessella.io.atomic import replacing
 from tessella.io.level0 import read_level0
 from tessella.io.seals import remember, sha256
@@ -31,7 +32,7 @@ class FileHoldings:
 
 def holdings_of(
     paths: Iterable[Path], cache: Path | None
-) -> dict[ExposureKey, tuple[Holding, list[str]]]:
+) -> tuple[dict[ExposureKey, tuple[Holding, list[str]]], dict[str, str]]:
     """Join what files hold of each exposure, and name the files that hold something of it.
 
     Parameters
@@ -40,18 +41,27 @@ def holdings_of(
     cache : Path, optional
         Folder for what is found; a file that has not changed since is not read again.
 
-    Raises
-    ------
-    DataError
-        If a file is not what its sidecar says.
+    Returns
+    -------
+    holdings : dict of ExposureKey to (Holding, list of str)
+        Sorted by key.
+    refused : dict of str to str
+        Files that cannot be read, or are not what their sidecar says, and why.
     """
+    refused: dict[str, str] = {}
     found: dict[ExposureKey, tuple[list[Holding], list[str]]] = {}
     for path in paths:
-        for key, holding in _holdings_of_file(path, cache).holdings.items():
+        try:
+            held = _holdings_of_file(path, cache)
+        except DataError as error:
+            refused[str(path)] = str(error).removeprefix(f"{path}: ")
+            continue
+        for key, holding in held.holdings.items():
             parts, names = found.setdefault(key, ([], []))
             parts.append(holding)
             names.append(str(path))
-    return {key: (together(parts), names) for key, (parts, names) in sorted(found.items())}
+    joined = {key: (together(parts), names) for key, (parts, names) in sorted(found.items())}
+    return joined, refused
 
 
 def stretches_of(paths: Iterable[Path], key: ExposureKey, cache: Path) -> list[tuple[Stretch, ...]]:
@@ -75,7 +85,10 @@ def stretches_of(paths: Iterable[Path], key: ExposureKey, cache: Path) -> list[t
 def _holdings_of_file(path: Path, cache: Path | None) -> FileHoldings:
     if cache is None:
         return _found_in(path)
-    about = path.stat()
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: it cannot be read ({error.strerror})") from error
     identity = json.dumps([_VERSION, str(path), about.st_size, about.st_mtime_ns])
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     try:
