@@ -70,6 +70,7 @@ class Reception:
             tuple(rows for exposure in exposures for rows in exposure.rows),
             tuple(File(f"stream {i}", *numbers) for i, numbers in enumerate(files)),
             sum(exposure.conflicting for exposure in exposures),
+            {key.name: exposure.version for key, exposure in self.exposures.items()},
         )
 
 
