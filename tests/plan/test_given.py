@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sent_packets import changed, is_idle, is_record_of, payload_of
 
 from tessella.errors import DataError
 from tessella.io.level0 import write_level0
@@ -15,12 +16,7 @@ from tessella.plan.inbox import SEEN, look
 from tessella.run.status import held_back
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.packets import (
-    HEADER,
-    HOUSEKEEPING,
-    IDLE,
     pack_visit,
-    packet,
-    unpack_primary,
 )
 from tessella.telemetry.records import pack_exposure, unpack_exposure
 
@@ -38,12 +34,6 @@ def packets_of(key: ExposureKey, *detectors: str) -> list[bytes]:
     )
     window = Window(1792, 1792, 128, 128)
     return packetize(header, [Readout(name, window, *planes, 4000) for name in detectors])
-
-
-def is_record_of(packet: bytes, sca: int) -> bool:
-    if unpack_primary(packet).apid != HOUSEKEEPING:
-        return False
-    return int(np.frombuffer(packet, HEADER, 1)["sca"][0]) == sca
 
 
 @pytest.fixture
@@ -244,20 +234,18 @@ def test_odd_exposures_are_held_with_the_reason_and_stop_no_other(tmp_path, inbo
         assert f"held: {key.name}: {reasons(plan)[key.name]}" in told
 
 
-def changed_record(packets: list[bytes], key: ExposureKey = KEYS[1], **changes) -> list[bytes]:
+def changed_record(packets: list[bytes], key: ExposureKey, **changes) -> list[bytes]:
     """Change what the record of an exposure says."""
-    changed = []
+    own = {"visit_key": pack_visit(key), "exposure": key.exposure}
+    found = []
     for sent in packets:
-        if unpack_primary(sent).apid == IDLE:
-            continue
-        head = np.frombuffer(sent, HEADER, 1).copy()
-        head["visit_key"], head["exposure"] = pack_visit(key), key.exposure
-        payload = sent[HEADER.itemsize : -2]
+        payload = None
         if is_record_of(sent, 0):
-            header = unpack_exposure(payload, key, (0.0, 0.0, 0.0))
+            header = unpack_exposure(payload_of(sent), key, (0.0, 0.0, 0.0))
             payload = pack_exposure(replace(header, **changes))
-        changed.append(packet(head, payload))
-    return changed
+        if not is_idle(sent):
+            found.append(changed(sent, payload, **own))
+    return found
 
 
 def test_file_that_is_not_what_its_sidecar_says_is_held_until_it_is(tmp_path, inbox):

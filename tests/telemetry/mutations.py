@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from sent_packets import changed, head, payload_of
 
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
 from tessella.telemetry.assembly import Part, Received
@@ -155,24 +156,24 @@ def _place(octets: bytes, windows: dict[str, Window]) -> Place:
     apid = unpack_primary(octets).apid
     if apid == IDLE:
         return Place(-1, "", "idle", ())
-    head = np.frombuffer(octets, HEADER, 1)[0]
-    exposure = int(head["exposure"]) - FIRST.key.exposure
-    detector = f"WFI{head['sca']:02d}" if head["sca"] else ""
+    said = head(octets)
+    exposure = int(said["exposure"]) - FIRST.key.exposure
+    detector = f"WFI{said['sca']:02d}" if said["sca"] else ""
     if apid in (HOUSEKEEPING, ATTITUDE):
         name = "attitude" if apid == ATTITUDE else "detector" if detector else "exposure"
         return Place(exposure, detector, name, ())
     base = next(base for base in (GUIDE, AMP33, SCIENCE) if apid > base)
     if base == GUIDE:
-        return Place(exposure, detector, "guide", (int(head["resultant"]),))
+        return Place(exposure, detector, "guide", (int(said["resultant"]),))
     window = windows[detector] if base == SCIENCE else amp33_window(windows[detector])
-    y, x = int(head["first_row"]) - window.y, int(head["first_column"]) - window.x
-    area = slice(y, y + int(head["rows"])), slice(x, x + int(head["columns"]))
-    if head["resultant"] == REFERENCE_READ:
+    y, x = int(said["first_row"]) - window.y, int(said["first_column"]) - window.x
+    area = slice(y, y + int(said["rows"])), slice(x, x + int(said["columns"]))
+    if said["resultant"] == REFERENCE_READ:
         return Place(
             exposure, detector, "reference_read" if base == SCIENCE else "reference_amp33", area
         )
     array = "data" if base == SCIENCE else "amp33"
-    return Place(exposure, detector, array, (int(head["resultant"]), *area))
+    return Place(exposure, detector, array, (int(said["resultant"]), *area))
 
 
 Stream = list[Segment]
@@ -237,8 +238,8 @@ def lie_about_length(stream: Stream, rng: Rng) -> None:
         stream[i] = Segment(octets[:4] + length.to_bytes(2, "big") + octets[6:])
         return
     # A checksum that fits the lie, on a packet that is too short; its end is left over.
-    head, kept = np.frombuffer(octets, HEADER, 1), int(rng.integers(0, len(octets) - 50))
-    short = packet(head, octets[HEADER.itemsize : HEADER.itemsize + kept])
+    kept = int(rng.integers(0, len(octets) - 50))
+    short = changed(octets, payload_of(octets)[:kept])
     stream[i] = Segment(short + octets[len(short) :])
 
 
@@ -253,33 +254,27 @@ def insert_garbage(stream: Stream, rng: Rng) -> None:
     stream[i] = Segment(octets[:a] + garbage + octets[a:])
 
 
-def _change_headers(stream: Stream, rng: Rng, change: Callable[[np.ndarray], None]) -> None:
+def _change_headers(stream: Stream, rng: Rng, change: Callable[[np.void], dict]) -> None:
     a = int(rng.integers(len(stream)))
     for i in range(a, min(a + int(rng.integers(1, 60)), len(stream))):
         octets, number = stream[i]
         if number is not None and unpack_primary(octets).apid != IDLE:
-            header = np.frombuffer(octets, HEADER, 1).copy()
-            change(header)
-            stream[i] = Segment(packet(header, octets[HEADER.itemsize : -2]), number)
+            stream[i] = Segment(changed(octets, **change(head(octets))), number)
 
 
 def wrap_counts(stream: Stream, rng: Rng) -> None:
     shift = int(rng.integers(1 << 14))
 
-    def change(header: np.ndarray) -> None:
-        sequence = int(header["sequence"][0])
-        header["sequence"] = sequence & 0xC000 | (sequence + shift) & 0x3FFF
+    def change(said: np.void) -> dict:
+        sequence = int(said["sequence"])
+        return {"sequence": sequence & 0xC000 | (sequence + shift) & 0x3FFF}
 
     _change_headers(stream, rng, change)
 
 
 def jump_clock(stream: Stream, rng: Rng) -> None:
     seconds = int(rng.integers(0, 1 << 32))
-
-    def change(header: np.ndarray) -> None:
-        header["seconds"] = seconds
-
-    _change_headers(stream, rng, change)
+    _change_headers(stream, rng, lambda said: {"seconds": seconds})
 
 
 def truncate(stream: Stream, rng: Rng) -> None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import asdf
 import numpy as np
 import pytest
+from sent_packets import is_record_of
 
 from tessella.flags import DO_NOT_USE, DROPOUT
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.encode import packetize
-from tessella.telemetry.packets import HEADER, HOUSEKEEPING, unpack_primary
 
 from .conftest import ROOT
 
@@ -28,11 +28,6 @@ def readout(number: int) -> Readout:
     planes = [np.full(shape, 4000 + number, np.uint16) for shape in 2 * [(5, 128, 128)]]
     planes += [np.full((128, 128), 5000 + number, np.uint16) for _ in range(2)]
     return Readout(f"WFI{number:02d}", WINDOW, *planes, 4000)
-
-
-def is_record_of(packet: bytes, number: int) -> bool:
-    head = np.frombuffer(packet, HEADER, 1)[0] if len(packet) > HEADER.itemsize + 2 else None
-    return unpack_primary(packet).apid == HOUSEKEEPING and head["sca"] == number
 
 
 @pytest.fixture
