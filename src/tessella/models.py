@@ -146,6 +146,8 @@ class PlannedExposure:
     exposure_type: str = "WFI_IMAGE"
     #: Light of the lamp on every pixel of a simulated flat [electrons / s].
     lamp_rate: float = 0.0
+    #: Detectors that sent a guide window.
+    guided: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -176,6 +178,7 @@ def exposure_of(entry: dict[str, Any]) -> PlannedExposure:
             "key": ExposureKey(**entry["key"]),
             "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
             "telemetry": tuple(entry["telemetry"]),
+            "guided": tuple(entry["guided"]),
         }
     )
 
@@ -221,6 +224,17 @@ class GuideWindow:
                 f"guide window: {nx} x {ny} pixels from ({self.x}, {self.y}) "
                 f"leave the {DETECTOR_SIZE} x {DETECTOR_SIZE} detector"
             )
+
+
+def unread(x: int, y: int, n_cycles: int, ny: int, nx: int) -> GuideWindow:
+    """Return a guide window whose pixels are zeros that take no memory.
+
+    Examples
+    --------
+    >>> unread(10, 20, 3, 16, 32).pixels.shape
+    (3, 16, 32)
+    """
+    return GuideWindow(x, y, np.broadcast_to(np.uint16(0), (n_cycles, ny, nx)))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sent_packets import changed, is_idle, is_record_of, payload_of
 
 from tessella.errors import DataError
 from tessella.io.level0 import write_level0
-from tessella.models import ExposureHeader, ExposureKey, Readout, Window
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window, unread
 from tessella.plan.build import load_plan
 from tessella.plan.inbox import SEEN, look
 from tessella.run.status import held_back
@@ -25,7 +25,7 @@ from .test_build import ROOT, config
 KEYS = [ExposureKey(1, 1, 1, 1, 1, 1, n) for n in (1, 2)]
 
 
-def packets_of(key: ExposureKey, *detectors: str) -> list[bytes]:
+def packets_of(key: ExposureKey, *detectors: str, guide: GuideWindow | None = None) -> list[bytes]:
     pixels = np.zeros((5, 128, 128), np.uint16)
     planes = (pixels, pixels, pixels[0], pixels[0])
     header = ExposureHeader(
@@ -33,7 +33,7 @@ def packets_of(key: ExposureKey, *detectors: str) -> list[bytes]:
         *(12.108, 85.255, 0.0, 12.108, 85.255, 0.0),
     )
     window = Window(1792, 1792, 128, 128)
-    return packetize(header, [Readout(name, window, *planes, 4000) for name in detectors])
+    return packetize(header, [Readout(name, window, *planes, 4000, guide) for name in detectors])
 
 
 @pytest.fixture
@@ -246,6 +246,18 @@ def changed_record(packets: list[bytes], key: ExposureKey, **changes) -> list[by
         if not is_idle(sent):
             found.append(changed(sent, payload, **own))
     return found
+
+
+def test_detectors_that_sent_a_guide_window_are_known(tmp_path, inbox):
+    sent = packets_of(KEYS[0], "WFI01", guide=unread(1800, 1800, 4, 16, 32))
+    # One that is not configured.
+    sent += packets_of(KEYS[0], "WFI02", guide=unread(1800, 1800, 4, 16, 32))
+    (inbox / "a.l0").write_bytes(b"".join(sent + packets_of(KEYS[1], "WFI01")))
+    for _ in range(2):
+        plan = plan_of(tmp_path, inbox, "WFI01")
+        assert [one.guided for one in plan.exposures.values()] == [("WFI01",), ()]
+        # Once more, of what is kept.
+        (inbox / "b.l0").write_bytes(b"noise")
 
 
 def test_file_that_is_not_what_its_sidecar_says_is_held_until_it_is(tmp_path, inbox):

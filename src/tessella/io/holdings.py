@@ -11,14 +11,14 @@ from tessella.errors import DataError
 from tessella.io.atomic import replacing
 from tessella.io.level0 import read_level0
 from tessella.io.seals import remember, sha256
-from tessella.models import ExposureHeader, ExposureKey, Window
+from tessella.models import ExposureHeader, ExposureKey, Window, unread
 from tessella.telemetry.announcement import Announcement
 from tessella.telemetry.inventory import Holding, take_stock, together
 from tessella.telemetry.records import DetectorSetup
 from tessella.telemetry.stretches import Stretch
 
 #: Of what is kept; to be raised when that changes.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,12 @@ def _entry(key: ExposureKey, holding: Holding) -> dict[str, Any]:
         "key": asdict(key),
         "header": None if header is None else {**asdict(header), "key": None},
         "detectors": {
-            name: [asdict(setup.window), setup.n_resultants, setup.encoding_offset]
+            name: [
+                asdict(setup.window),
+                setup.n_resultants,
+                setup.encoding_offset,
+                setup.guide and [setup.guide.x, setup.guide.y, *setup.guide.pixels.shape],
+            ]
             for name, setup in holding.announced.detectors.items()
         },
         "rows": holding.rows,
@@ -144,8 +149,8 @@ def _entry(key: ExposureKey, holding: Holding) -> dict[str, Any]:
 def _holding(key: ExposureKey, entry: dict[str, Any]) -> Holding:
     header = entry["header"] and ExposureHeader(**{**entry["header"], "key": key})
     detectors = {
-        name: DetectorSetup(Window(**window), n_resultants, offset)
-        for name, (window, n_resultants, offset) in entry["detectors"].items()
+        name: DetectorSetup(Window(**window), n_resultants, offset, guide and unread(*guide))
+        for name, (window, n_resultants, offset, guide) in entry["detectors"].items()
     }
     rows = tuple(tuple(row) for row in entry["rows"])
     return Holding(Announcement(header, detectors), rows)

@@ -91,7 +91,10 @@ def telemetry_inventory(
         if holding.announced.header is not None:
             entry = asdict(_planned(holding.announced.header))
             entry["telemetry"] = files
-            entry["detectors"] = dict.fromkeys(holding.announced.sound(), ())
+            sound = holding.announced.sound()
+            entry["detectors"] = dict.fromkeys(sound, ())
+            asked_for = holding.announced.sound(windows)
+            entry["guided"] = [name for name, setup in asked_for.items() if setup.guide is not None]
             found.append(entry)
     refused = [{"what": file, "reason": reason} for file, reason in unread.items()]
     return found, completeness, refused

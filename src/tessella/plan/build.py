@@ -116,9 +116,9 @@ def _key(config: Config, base: str | Path) -> str:
     if config.groupings.table is not None:
         table = find_file(config.groupings.table, base)
         parts.append(table.read_text() if table.is_file() else None)
-    sources = sorted(
-        [*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")]
-    )
+    package = Path(__file__).parents[1]
+    # With what a planned exposure is: plans of before it has changed cannot be read.
+    sources = sorted([*package.glob("plan/*.py"), *package.glob("sky/*.py"), package / "models.py"])
     parts.append([source.read_text() for source in sources])
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

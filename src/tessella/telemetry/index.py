@@ -66,6 +66,12 @@ class PacketIndex:
         view = memoryview(self.streams[self.stream[packet]])
         return view[start + HEADER.itemsize : stop - CRC_OCTETS]
 
+    def payloads(self, packets: np.ndarray) -> Iterator[memoryview]:
+        """Give what `payload` returns for each of some packets of one stream."""
+        view = memoryview(self.streams[self.stream[packets[0]]])
+        start, stop = self.start[packets] + HEADER.itemsize, self.stop[packets] - CRC_OCTETS
+        return (view[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True))
+
     def neighbours(self, packets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Give packets in groups that lie near each other, so that little of a file is mapped.
 

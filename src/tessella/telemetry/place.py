@@ -195,10 +195,11 @@ def _place_coded(work: _Work) -> list[int]:
         plane, first, last = columns.plane[own], columns.first[own], columns.last[own]
         begin, n_pixels = work.first[plane, first], work.starts[last + 1] - work.starts[first]
         is_whole = work.owned[own] == last - first + 1
-        rows = (one.tolist() for one in (own, begin, n_pixels, is_whole))
-        for i, a, n, whole in zip(*rows, strict=True):
+        payloads = work.index.payloads(columns.packet[own])
+        rows = (one.tolist() for one in (own, begin, n_pixels, is_whole, columns.codec[own]))
+        for payload, i, a, n, whole, codec in zip(payloads, *rows, strict=True):
             try:
-                pixels = work.decode(i, n)
+                pixels = CODECS[codec].decode(payload, n)
             except ValueError:
                 failed.append(i)
                 continue
