@@ -1,5 +1,7 @@
 """One detector's exposure, from light to the numbers that are sent to the ground."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tessella.detector.converter import draw_converter
@@ -20,7 +22,7 @@ from tessella.detector.snowballs import draw_snowballs
 from tessella.detector.state import DetectorMaps, DetectorState, is_reference
 from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.instrument.read_patterns import ReadPattern
-from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, Readout
+from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, GuideWindow, Readout, Window
 from tessella.randomness import generator
 from tessella.simulate.earlier import add_light
 from tessella.simulate.photons import add_electrons, chance_of_none
@@ -41,6 +43,7 @@ def expose(
     with_cosmic_rays: bool = True,
     earlier: PersistenceState | None = None,
     start_mjd: float = np.nan,
+    guide: Mapping[str, int] | None = None,
 ) -> Readout:
     """Read a detector while light falls on it.
 
@@ -78,6 +81,9 @@ def expose(
         What earlier exposures left; needed where `state` has persistence.
     start_mjd : float
         Start of the exposure; needed where `state` has persistence.
+    guide : mapping of str to int, optional
+        ``x``, ``y``, ``nx`` and ``ny`` of a guide window within the window that is read, in the
+        4096 x 4096 frame. Each read gives one cycle of it.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def expose(
 
     reference = read_out(0)
     memory, memory33 = Accumulator(reference[0].shape), Accumulator(reference[1].shape)
-    data, amp33 = [], []
+    data, amp33, cycles = [], [], []
     last_reads = {reads[-1] for reads in pattern.reads}
     for read in range(1, n_reads + 1):
         seeds = generator("electrons", *numbers, read).integers(
@@ -142,6 +148,10 @@ def expose(
         image, image33 = read_out(read)
         memory.add(image)
         memory33.add(image33)
+        if guide is not None:
+            # ASSUME: a read gives one cycle; the instrument reads a guide window 16 times a frame.
+            own = _place_of(guide, maps.window)
+            cycles.append(encode(image[own], reference[0][own], encoding_offset))
         if read in last_reads:
             data.append(encode(memory.average(), reference[0], encoding_offset))
             amp33.append(encode(memory33.average(), reference[1], encoding_offset))
@@ -153,8 +163,15 @@ def expose(
         reference_read=reference[0].astype(np.uint16),
         reference_amp33=reference[1].astype(np.uint16),
         encoding_offset=encoding_offset,
+        guide=None if guide is None else GuideWindow(guide["x"], guide["y"], np.stack(cycles)),
         left=None if earlier is None else add_light(earlier, rate, maps, pattern, start_mjd),
     )
+
+
+def _place_of(guide: Mapping[str, int], window: Window) -> tuple[slice, slice]:
+    """Return the rows and columns of a guide window in the window that is read."""
+    y, x = guide["y"] - window.y, guide["x"] - window.x
+    return slice(y, y + guide["ny"]), slice(x, x + guide["nx"])
 
 
 def _check(rate: np.ndarray, maps: DetectorMaps) -> None:
