@@ -1,5 +1,6 @@
 """One detector of one exposure: geometry, light of a sky or a lamp, and readout put together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ class Conditions:
     #: False leaves cosmic rays out.
     cosmic_rays: bool
     seed: int
+    #: First column and row in the frame and size of every detector's guide window; None: none.
+    guide_window: Mapping[str, int] | None = None
 
 
 def observe(
@@ -171,6 +174,7 @@ def _expose(
         conditions.cosmic_rays,
         earlier,
         float(Time(header.start_time, format="isot", scale="utc").mjd),
+        conditions.guide_window,
     )
 
 
