@@ -146,7 +146,7 @@ def main():
         for scale, (at_once, long) in found.items():
             boxes = (side // scale) ** 2 * args.rounds * min(1.0, scale**2 / 10)
             ratio = np.sqrt(np.mean(at_once) / np.mean(long))
-            print(f"{name}: {scale:2d} pixels {ratio:.4f} +- {1 / np.sqrt(boxes):.4f}")
+            print(f"{name}: {scale:2d} pixels {ratio:.4f} +- {1 / np.sqrt(boxes):.4f}", flush=True)
 
 
 if __name__ == "__main__":
