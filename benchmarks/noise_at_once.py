@@ -1,8 +1,8 @@
 """Noise of a coadd that is simulated at once over that of one whose Level 1 went the whole way.
 
 Three exposures of a window without sources: Level 1 through the exposure pipeline and drizzling,
-and `tessella.simulate.level3`. Standard deviations of sums over boxes of 1 to 32 pixels, with and
-without the 1/f noise that only ramps have.
+and `tessella.simulate.level3`. Standard deviations of sums over boxes of 1 to 32 pixels, with ideal
+electronics and no hot pixels, with what is usual but for 1/f noise, and with that.
 """
 
 import argparse
@@ -49,7 +49,8 @@ def references_of(state, maps):
     """Return references as the pipeline takes them, without files."""
     arrays = measure_maps(state, maps, DETECTOR)
     arrays["flat"] = measure_flat(state, maps, DETECTOR, ELEMENT)
-    arrays["integralnonlinearity"] = measure_converter(state, DETECTOR)
+    if state.integral_nonlinearity_dn:
+        arrays["integralnonlinearity"] = measure_converter(state, DETECTOR)
     known = {name: Reference(name, name, values) for name, values in arrays.items()}
     rows = {ELEMENT: photometry_row(state, DETECTOR, ELEMENT)}
     known["photom"] = Reference("photom", "photom", {}, rows)
@@ -68,7 +69,7 @@ def ramp_of(readout, header, attitude):
     )  # fmt: skip
 
 
-def processed(headers, images, lattice, window, state, seed):
+def processed(headers, images, lattice, window, state, options, seed):
     """Return the data of a coadd whose Level 1 went the whole way."""
     maps = draw_maps(state, DETECTOR, window)
     references = references_of(state, maps)
@@ -80,7 +81,7 @@ def processed(headers, images, lattice, window, state, seed):
         none = np.zeros(0, truth_dtype())
         readout = observe(none, header, DETECTOR, window, state, conditions)
         ramp = ramp_of(readout, header, one.attitude)
-        image = calibrate(LEVEL2_STEPS, ramp, references, OPTIONS).image
+        image = calibrate(LEVEL2_STEPS, ramp, references, options).image
         scale = image.conversion_megajanskys
         arrays = [
             (getattr(image, name) * scale**power).astype(np.float32)
@@ -112,6 +113,7 @@ def main():
     parser.add_argument("--side", type=int, default=1024, help="of the window [pixels]")
     parser.add_argument("--rounds", type=int, default=4, help="draws that are averaged")
     parser.add_argument("--state", type=Path, default=Path("config/detectors/simulated.yaml"))
+    parser.add_argument("--only", help="ideal, without or with; all by default", default="")
     args = parser.parse_args()
     first = (4096 - args.side) // 2 // 128 * 128
     window = Window(first, first, args.side, args.side)
@@ -133,13 +135,32 @@ def main():
         float(ra), float(dec) + 0.3, side / 2, side / 2 + 0.3 * 3600 / 0.055, 0.055, side, side
     )
     whole = load_state(args.state.parent, args.state.stem)
+    # Of snowballs, halos are left over.
+    whole = replace(whole, snowballs_per_cm2_s=0.0)
     quiet = replace(whole, correlated_noise_dn=0.0, channel_noise_dn=0.0)
-    for name, state in (("without 1/f noise", quiet), ("with 1/f noise", whole)):
+    # Hot pixels shine into their neighbours, by capacitance; their halos are noise in sums.
+    ideal = replace(
+        quiet,
+        channel_drift_dn=0.0,
+        dark_decay_dn=0.0,
+        integral_nonlinearity_dn=0.0,
+        hot_pixel_fraction=0.0,
+    )
+    # Reference pixels that show nothing but their own noise are not subtracted.
+    bare = {**OPTIONS, "skip": ["reference_pixels"]}
+    variants = {
+        "ideal electronics": (ideal, bare),
+        "without 1/f noise": (quiet, OPTIONS),
+        "with 1/f noise": (whole, OPTIONS),
+    }
+    for name, (state, options) in variants.items():
+        if not name.startswith(args.only):
+            continue
         found = {scale: ([], []) for scale in SCALES}
         for seed in range(1, args.rounds + 1):
             none = np.zeros(0, truth_dtype())
             made = simulate_mosaic(none, images, lattice, ELEMENT, state, 1.5, 1.0, seed)
-            long = processed(headers, images, lattice, window, state, seed)
+            long = processed(headers, images, lattice, window, state, options, seed)
             for scale in SCALES:
                 for values, data in zip(found[scale], (made.data.astype(float), long), strict=True):
                     values.append(spread(data, scale) ** 2)
