@@ -12,6 +12,7 @@ from tessella.detector.state import DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import DARK_TYPES, Attitude, ExposureHeader, Readout, Window
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
+from tessella.simulate.changes import seen_during
 from tessella.simulate.exposure import expose
 from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
 from tessella.simulate.pointing import true_attitude
@@ -50,7 +51,7 @@ def observe(
     Parameters
     ----------
     truth : structured ndarray
-        Sources at the exposure's epoch, with the columns of `tessella.simulate.scene.truth_dtype`.
+        Sources with the columns of `tessella.simulate.scene.truth_dtype`, at any epoch.
     header : ExposureHeader
         As the spacecraft sends it; the pixels see the true pointing.
     detector : str
@@ -76,7 +77,7 @@ def observe(
         conditions.roll_error_arcsec,
         conditions.seed,
     )
-    sources = sources_on(truth, attitude, detector, window, element)
+    sources = sources_on(seen_in(truth, header), attitude, detector, window, element)
     jacobian = pixels_per_arcsec(attitude, detector, window)
     light = rate_image(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
@@ -154,8 +155,18 @@ def _expose(
         conditions.encoding_offset,
         conditions.cosmic_rays,
         earlier,
-        float(Time(header.start_time, format="isot", scale="utc").mjd),
+        _start_mjd(header),
     )
+
+
+def seen_in(truth: np.ndarray, header: ExposureHeader) -> np.ndarray:
+    """Return the sources of a truth table where and as bright as an exposure sees them."""
+    seconds = read_patterns()[header.ma_table_number].exposure_time
+    return seen_during(truth, _start_mjd(header), seconds)
+
+
+def _start_mjd(header: ExposureHeader) -> float:
+    return float(Time(header.start_time, format="isot", scale="utc").mjd)
 
 
 def sources_on(
