@@ -118,8 +118,10 @@ class Exposing(Section):
     roll_error_arcsec: NotNegative
     #: Added on board [DN].
     encoding_offset: Count
-    #: Zodiacal light over its minimum.
-    zodiacal_factor: NotNegative
+    #: Zodiacal light over its minimum; null takes that of each exposure's direction and date.
+    zodiacal_factor: NotNegative | None
+    #: Light that reaches the detector astray, over the zodiacal light.
+    stray_light: NotNegative
     cosmic_rays: bool
     #: Name of the detector state (file in `references.states`).
     state: str

@@ -16,6 +16,7 @@ from tessella.simulate.changes import seen_during
 from tessella.simulate.exposure import expose
 from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
 from tessella.simulate.pointing import true_attitude
+from tessella.simulate.zodiacal_light import zodiacal_factor
 
 #: Sources so far outside a window still light up its edge [pixels].
 _MARGIN = 220
@@ -25,8 +26,8 @@ _MARGIN = 220
 class Conditions:
     """What holds for all exposures of a simulation."""
 
-    #: Zodiacal light over its minimum.
-    zodiacal_factor: float
+    #: Zodiacal light over its minimum; None takes that of the direction and date.
+    zodiacal_factor: float | None
     #: Error of the pointing, per axis, and of the roll [arcsec].
     pointing_error_arcsec: float
     roll_error_arcsec: float
@@ -35,6 +36,8 @@ class Conditions:
     #: False leaves cosmic rays out.
     cosmic_rays: bool
     seed: int
+    #: Light that reaches the detector astray, over the zodiacal light.
+    stray_light: float = 0.0
 
 
 def observe(
@@ -82,7 +85,7 @@ def observe(
     light = rate_image(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
     )
-    light += _sky(element, detector, window, conditions)
+    light += _sky(header, detector, window, conditions)
     return _expose(np.maximum(light, 0.0), header, detector, window, state, conditions, earlier)
 
 
@@ -121,18 +124,21 @@ def expose_evenly(
         # ASSUME: the lamp shines evenly on the detector, whatever part of the sky a pixel sees.
         light += lamp_rate
     elif kind == "WFI_SPECTRAL":
-        light += _sky(header.optical_element, detector, window, conditions)
+        light += _sky(header, detector, window, conditions)
     elif kind not in DARK_TYPES:
         raise ValueError(f"exposure type {kind} shows sources; observe it with a truth table")
     return _expose(light, header, detector, window, state, conditions, earlier)
 
 
 def _sky(
-    optical_element: str, detector: str, window: Window, conditions: Conditions
+    header: ExposureHeader, detector: str, window: Window, conditions: Conditions
 ) -> np.ndarray | float:
+    zodiacal = conditions.zodiacal_factor
+    if zodiacal is None:
+        zodiacal = zodiacal_factor(header.target_ra, header.target_dec, header.start_time)
     nominal = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
     area_ratio = nominal * relative_pixel_area(detector, window)
-    return sky_rate(optical_element, conditions.zodiacal_factor, area_ratio)
+    return sky_rate(header.optical_element, zodiacal * (1 + conditions.stray_light), area_ratio)
 
 
 def _expose(
