@@ -58,7 +58,11 @@ def seen_during(truth: np.ndarray, start_mjd: float, seconds: float) -> np.ndarr
     for name in filters():
         seen[name] *= factor
     _move_stars(seen, middle)
-    return np.concatenate([seen[truth["rate"] == 0], *_trails(seen, middle, seconds)])
+    stands = truth["rate"] == 0
+    # Most skies are large and have no bodies.
+    if stands.all():
+        return seen
+    return np.concatenate([seen[stands], *_trails(seen, middle, seconds)])
 
 
 def _refuse_unknown(truth: np.ndarray) -> None:
