@@ -320,14 +320,19 @@ def telemetry(wildcards):
 
 
 def scene_options():
-    """What the truth depends on: the field around the middle of the exposures, at the first one's start."""
+    """What the truth depends on: the field around the middle of the exposures, when they are taken, in
+    which filters."""
     scene = cfg.scene.model_dump(mode="json")
     ra, dec = middle_of_tiles(plan)
+    times = sorted(exposure.start_time for exposure in plan.exposures.values())
+    elements = {exposure.element.upper() for exposure in plan.exposures.values()}
     return {
         "catalogue_epoch": cfg.reference_stars.epoch,
-        "start_time": min(exposure.start_time for exposure in plan.exposures.values()),
+        "first_start": times[0],
+        "last_start": times[-1],
+        "filters": [name for name in filters() if name in elements],
         "seed": scene.pop("seed"),
-        "field": {"ra": ra, "dec": dec, **scene},
+        "field": {"ra": ra, "dec": dec, **{k: v for k, v in scene.items() if k != "catalogue"}},
     }
 
 

@@ -2,10 +2,11 @@
 
 
 rule make_truth:
-    """Draw the sources of the simulated sky; stars of the Gaia table stand where it says."""
+    """Draw the sources of the simulated sky; stars of the Gaia table stand where it says, a user's sources too."""
     input:
         script="<scripts>/make_truth.py",
         stars=find_file(cfg.reference_stars.table, BASE),
+        catalogue=[find_file(cfg.scene.catalogue, BASE)] if cfg.scene.catalogue else [],
     output:
         truth="<results>/simulation/truth.ecsv",
     log:
@@ -19,9 +20,10 @@ rule make_truth:
         runtime=growing(10),
     params:
         options=lambda wildcards: json.dumps(scene_options()),
+        catalogue=lambda wildcards, input: json.dumps(list(input.catalogue)),
     shell:
         "python {input.script:q} --options {params.options:q} --stars {input.stars:q}"
-        " --truth {output.truth:q} > {log:q} 2>&1"
+        " --catalogue {params.catalogue:q} --truth {output.truth:q} > {log:q} 2>&1"
 
 
 rule simulate_exposure:

@@ -101,14 +101,26 @@ class ReferenceStars(Section):
 
 
 class Scene(Section):
-    """What the simulated sky holds besides the stars of the Gaia table."""
+    """What the simulated sky holds."""
 
     seed: Seed
     #: Half the side of the square field [arcsec].
     half_width_arcsec: Positive
-    #: Drawn stars and galaxies per square arcminute.
-    stars_per_arcmin2: NotNegative
+    #: Whether the stars of the table of reference stars stand there.
+    reference_stars: bool
+    #: Table of a user's sources with the columns of romanisim's catalogues (ECSV or Parquet), in
+    #: the field or not; with the stars above and all numbers below 0 it is the whole sky.
+    catalogue: str | None
+    #: Drawn stars and galaxies per square arcminute; null draws stars fainter than V = 20.7 by the
+    #: counts of the Galaxy (Bahcall & Soneira 1980), 20 degrees or more from its plane.
+    stars_per_arcmin2: NotNegative | None
     galaxies_per_arcmin2: NotNegative
+    #: Drawn sources that change, in the whole field: supernovae (in galaxies, if there are any),
+    #: periodic stars, stars behind a lens, bodies of the solar system.
+    supernovae: Count
+    periodic_stars: Count
+    microlensing_events: Count
+    movers: Count
 
 
 class Exposing(Section):
@@ -120,8 +132,10 @@ class Exposing(Section):
     roll_error_arcsec: NotNegative
     #: Added on board [DN].
     encoding_offset: Count
-    #: Zodiacal light over its minimum.
-    zodiacal_factor: NotNegative
+    #: Zodiacal light over its minimum; null takes that of each exposure's direction and date.
+    zodiacal_factor: NotNegative | None
+    #: Light that reaches the detector astray, over the zodiacal light.
+    stray_light: NotNegative
     cosmic_rays: bool
     #: Name of the detector state (file in `references.states`).
     state: str

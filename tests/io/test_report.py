@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from matplotlib.image import imread
 
 from tessella.errors import DataError
@@ -10,11 +11,13 @@ from tessella.io.report import Page, write_page, write_summary, write_times
 from tessella.io.report_inputs import read_job_times, read_sky
 from tessella.io.report_plots import plot_all, write_colour
 from tessella.io.report_sections import judged
+from tessella.io.stars import write_truth
 from tessella.quality.against_truth import FluxSample
 from tessella.quality.samples import SkyApertures
 from tessella.quality.summary import Assessment, Offsets, assess, summarize
 from tessella.quality.timing import JobTime
 from tessella.randomness import generator
+from tessella.simulate.scene import empty_rows
 
 
 def without_truth() -> tuple[Assessment, dict[str, SkyApertures]]:
@@ -99,8 +102,6 @@ def test_summary_holds_no_nan(tmp_path):
 
 
 def test_missing_column_of_the_truth_is_named(tmp_path):
-    from astropy.table import Table
-
     Table({"ra": [1.0], "dec": [2.0], "type": ["PSF"], "half_light_radius": [0.0]}).write(
         tmp_path / "t.ecsv"
     )
@@ -108,6 +109,18 @@ def test_missing_column_of_the_truth_is_named(tmp_path):
         read_sky(tmp_path / "t.ecsv", ["F158"])
     with pytest.raises(DataError, match=r"no such truth table"):
         read_sky(tmp_path / "none.ecsv", ["F158"])
+
+
+def test_sources_that_change_are_marked_where_the_truth_tells_them(tmp_path):
+    rows = empty_rows(3, 61465.0)
+    rows["light_curve"][1], rows["rate"][2], rows["rate_pa"][2] = "periodic", 30.0, 80.0
+    write_truth(tmp_path / "truth.ecsv", rows, {})
+    sky = read_sky(tmp_path / "truth.ecsv", ["F158"])
+    assert sky.is_constant.tolist() == [True, False, False]
+    assert np.isnan(sky.path_pa).tolist() == [True, True, False]
+    plain = Table(rows)["ra", "dec", "type", "half_light_radius", "F158"]
+    plain.write(tmp_path / "plain.ecsv")
+    assert read_sky(tmp_path / "plain.ecsv", ["F158"]).is_constant.all()
 
 
 def test_benchmarks_are_read_by_rule(tmp_path):

@@ -35,6 +35,8 @@ def truth_of(n: int = N, **changes) -> Truth:
         "dec": np.zeros(n),
         "is_star": yes,
         "half_light_radius": np.zeros(n),
+        "is_constant": yes,
+        "path_pa": np.full(n, np.nan),
         "bands": {"F158": band},
     }
     return Truth(**(columns | changes))
@@ -111,6 +113,43 @@ def test_false_sources_around_saturated_stars_are_counted_and_shown_apart():
     assert purity["away_from_saturated_stars"].value == 1
     assert purity["around_saturated_stars"].value == pytest.approx(0.25, abs=0.2)
     assert purity["all"].value < 1
+
+
+def test_sources_that_change_judge_nothing_and_vouch_for_what_is_found():
+    # Every fourth star is far from its flux in the truth, and 0.15 arcsec from its place.
+    changing = np.arange(N) % 4 == 0
+    truth = truth_of(is_constant=~changing)
+    real = sources_of(truth)
+    seen = Sources(
+        real.ra, real.dec + changing * 0.15 * ARCSEC,
+        {"F158": real.flux["F158"] * (1 + 2.0 * changing)}, real.error,
+    )  # fmt: skip
+    figure = against_truth.completeness(truth, seen)["all"]
+    assert figure.value == 1
+    assert figure.n == (~changing & (truth.bands["F158"].snr > 10)).sum()
+    sample = against_truth.flux_sample(truth, seen, "F158")
+    assert abs(sample.relative).max() < 0.5
+    assert against_truth.purity(truth, seen)["all"].value == 1
+    offsets, _ = astrometry.catalogue(truth, seen, [])
+    assert np.abs(offsets).max() < 10
+    moved = replace(exposure_of(truth, np.zeros(N, bool)), dec=seen.dec, dec_before=seen.dec)
+    for found in astrometry.single_exposures(truth, [moved], ["F158"]):
+        assert np.abs(found).max() < 10
+
+
+def test_traces_of_moving_bodies_are_neither_true_nor_false():
+    path = np.where(np.arange(N) == 0, 0.0, np.nan)
+    truth = truth_of(is_constant=np.isnan(path), path_pa=path)
+    real = sources_of(truth)
+    # Three detections north of the first source, and one away from its path.
+    dec = np.array([7.0, 8.0, 9.0, 7.0]) * ARCSEC
+    ra = truth.ra[0] + np.array([0.0, 0.1, -0.1, 2.5]) * ARCSEC
+    traces = Sources(ra, dec, {"F158": np.full(4, 500.0)}, {"F158": np.full(4, 10.0)})
+    _, both, _ = join_samples([TileSamples(truth, part, {}) for part in (real, traces)])
+    figure = against_truth.purity(truth, both)["all"]
+    bright = (real.snr > 10)[1:].sum()
+    assert figure.n == bright + 1
+    assert figure.value == pytest.approx(bright / (bright + 1))
 
 
 def test_bias_and_spread_of_fluxes_are_recovered():

@@ -12,7 +12,7 @@ from tessella.models import ExposureKey, Window
 from tessella.simulate.image import electrons_per_maggy
 from tessella.simulate.observation import Conditions, observe, pixels_per_arcsec
 from tessella.simulate.pointing import planned_header, true_attitude
-from tessella.simulate.scene import truth_dtype
+from tessella.simulate.scene import empty_rows, truth_dtype
 
 WINDOW = Window(1920, 1920, 128, 128)
 CONDITIONS = Conditions(
@@ -42,6 +42,35 @@ def test_star_is_found_where_the_true_pointing_puts_it():
     assert np.unravel_index(box.argmax(), box.shape) == (15, 15)
     # 93 % of the light lies in 31 pixels; noise of 961 pixels: 0.3 electron / s each, 10 in all.
     assert box.sum() == pytest.approx(930, rel=0.1)
+
+
+def brightest_pixel(truth):
+    """Where the image of an exposure is brightest, x and y, and how bright [electrons / s]."""
+    data = absolute(observe(truth, HEADER, "WFI01", WINDOW, STATE, CONDITIONS))
+    slope = (data[-1] - data[0])[4:-4, 4:-4] * 2 / (17 * 3.16247)
+    slope = slope - np.median(slope)
+    y, x = np.unravel_index(slope.argmax(), slope.shape)
+    return x, y, slope.max()
+
+
+def test_exposures_see_sources_as_they_are_at_their_time():
+    attitude = true_attitude("WFI01", HEADER, 0.3, 20.0, 5)
+    truth = empty_rows(1, 61465.0)
+    truth["ra"], truth["dec"] = detector_to_sky(attitude, "WFI01", 1920 + 60.0, 1920 + 50.0)
+    truth["F158"] = 300 / electrons_per_maggy("WFI01", "F158")
+    peak = brightest_pixel(truth)
+    assert peak[:2] == (60, 50)
+    # A lens magnifies it ten times; a supernova has not begun.
+    truth["light_curve"], truth["t0"] = "microlensing", 61465.0
+    truth["timescale"], truth["u0"] = 20.0, 0.1
+    assert brightest_pixel(truth)[2] == pytest.approx(10 * peak[2], rel=0.05)
+    truth["light_curve"], truth["t0"] = "supernova", 61665.0
+    assert brightest_pixel(truth)[2] < 0.05 * peak[2]
+    # 36 arcsec / h for six minutes, 3.6 arcsec, to the west: some 33 pixels.
+    truth["light_curve"], truth["rate"], truth["rate_pa"] = "none", 36.0, 270.0
+    truth["epoch_mjd"] = 61465.0 - 6 / 1440
+    x, y, _ = brightest_pixel(truth)
+    assert np.hypot(x - 60, y - 50) == pytest.approx(33, abs=6)
 
 
 def test_local_scale_is_that_of_the_detector():

@@ -199,6 +199,47 @@ def move_to_epoch(
     )
 
 
+def move_along_great_circle(
+    ra: float | np.ndarray,
+    dec: float | np.ndarray,
+    position_angle: float | np.ndarray,
+    distance_arcsec: float | np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions at a distance from others in a direction.
+
+    Parameters
+    ----------
+    ra, dec : float or ndarray of shape (n,)
+        [deg]
+    position_angle : float or ndarray of shape (n,)
+        Direction there, east of north [deg].
+    distance_arcsec : float or ndarray of shape (n,)
+        [arcsec]; negative ones lead the other way.
+
+    Returns
+    -------
+    ra, dec : ndarray of shape (n,)
+        Right ascension in [0, 360) and declination [deg].
+
+    Examples
+    --------
+    >>> ra, dec = move_along_great_circle(0.0, 89.0, 0.0, np.array([3600.0, 7200.0]))
+    >>> dec.round(6).tolist(), round(float(ra[1]), 6)
+    ([90.0, 89.0], 180.0)
+    """
+    values = np.broadcast_arrays(*map(np.atleast_1d, (ra, dec, position_angle, distance_arcsec)))
+    a, d, angle = (np.radians(np.asarray(value, float)) for value in values[:3])
+    direction, east, north = _triad(a, d)
+    distance = np.asarray(values[3], float) * _MAS * 1000
+    moved = direction * np.cos(distance) + np.sin(distance) * (
+        np.sin(angle) * east + np.cos(angle) * north
+    )
+    return (
+        np.degrees(np.arctan2(moved[1], moved[0])) % 360.0,
+        np.degrees(np.arctan2(moved[2], np.hypot(moved[0], moved[1]))),
+    )
+
+
 def scatter_by_errors(stars: StarCatalogue, *key: int) -> StarCatalogue:
     """Draw what a survey with the catalogue's errors would have measured of these stars.
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from tessella.instrument.tables import rows
 
 
@@ -103,3 +105,21 @@ def ab_zero_point(detector: str, optical_element: str) -> float:
         if (row["detector"], row["element"]) == (detector, optical_element):
             return float(row["ABMag"])
     raise KeyError(f"no zero point of {optical_element} on {detector}")
+
+
+@cache
+def effective_areas() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return wavelengths [um] and the effective area of WFI01 there through each filter [m2].
+
+    Steps of 5 nm, each the mean over its width. Other detectors differ by what their zero points
+    say.
+
+    Examples
+    --------
+    >>> wavelength, area = effective_areas()
+    >>> float(area["F158"][np.abs(wavelength - 1.577).argmin()].round(1))
+    2.4
+    """
+    table = rows("effective_areas.ecsv")
+    columns = {name: np.array([float(row[name]) for row in table]) for name in filters()}
+    return np.array([float(row["wavelength"]) for row in table]), columns

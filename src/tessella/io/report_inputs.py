@@ -74,11 +74,18 @@ def read_sky(path: str | Path, elements: Iterable[str]) -> Sky:
             f"{path}: column {missing[0]} is missing; a truth table has {', '.join(needed)}"
         )
     is_star = np.asarray(table["type"]) == "PSF"
+    # Tables of other simulators know nothing that changes.
+    light, rate, angle = (
+        np.asarray(table[name]) if name in table.colnames else np.full(len(table), plain)
+        for name, plain in (("light_curve", "none"), ("rate", 0.0), ("rate_pa", 0.0))
+    )
     return Sky(
         ra=np.asarray(table["ra"], float),
         dec=np.asarray(table["dec"], float),
         is_star=is_star,
         half_light_radius=np.where(is_star, 0.0, np.asarray(table["half_light_radius"], float)),
+        is_constant=(light == "none") & (rate == 0),
+        path_pa=np.where(rate != 0, angle.astype(float), np.nan),
         maggies={element: np.asarray(table[element], float) for element in elements},
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tessella.quality.figures import Figure, fraction_figure, median_figure, spread_figure
-from tessella.quality.matching import match, nearest_within
+from tessella.quality.matching import match, nearest_within, on_paths
 from tessella.quality.samples import Sources, Truth
 
 #: A source counts as recovered within this distance, a compact one as true [arcsec].
@@ -45,11 +45,12 @@ class FluxSample:
 def completeness(truth: Truth, sources: Sources) -> dict[str, Figure]:
     """Return the part of isolated true sources found: of all, of stars, of galaxies.
 
-    A source counts if its largest signal-to-noise ratio among the bands is above 10 and it is
-    isolated in that band; it is recovered if a catalogue source is within 0.1 arcsec.
+    A source that neither changes nor moves counts if its largest signal-to-noise ratio among the
+    bands is above 10 and it is isolated in that band; it is recovered if a catalogue source is
+    within 0.1 arcsec.
     """
     snr, alone = truth.best_band()
-    counts = alone & truth.every("is_inside") & (snr > COMPLETENESS_SNR)
+    counts = alone & truth.every("is_inside") & (snr > COMPLETENESS_SNR) & truth.is_constant
     near = nearest_within(truth.ra, truth.dec, sources.ra, sources.dec, RECOVERED_ARCSEC)
     found = near >= 0
     return {
@@ -78,14 +79,25 @@ def near_saturated(truth: Truth, sources: Sources) -> np.ndarray:
     return near >= 0
 
 
+def on_path_of_body(truth: Truth, sources: Sources) -> np.ndarray:
+    """Tell which catalogue sources lie within 0.2 arcsec of the path of a moving body, (n,).
+
+    Where on its path a body was is not told: what a coadd shows of it is neither true nor false.
+    """
+    body = np.isfinite(truth.path_pa)
+    paths = truth.ra[body], truth.dec[body], truth.path_pa[body]
+    return on_paths(sources.ra, sources.dec, *paths, GENUINE_ARCSEC)
+
+
 def purity(truth: Truth, sources: Sources) -> dict[str, Figure]:
     """Return the part of catalogue sources that are true: of all, near saturated stars, elsewhere.
 
-    Catalogue sources count whose largest signal-to-noise ratio among the bands is above 10.
+    Catalogue sources count whose largest signal-to-noise ratio among the bands is above 10, unless
+    they lie on the path of a moving body.
 
     `truth` holds every true source of the covered area, its border included.
     """
-    counts = sources.snr > COMPLETENESS_SNR
+    counts = (sources.snr > COMPLETENESS_SNR) & ~on_path_of_body(truth, sources)
     true, near = genuine(truth, sources), near_saturated(truth, sources)
     return {
         "all": fraction_figure(true[counts], PURITY_BOUND),
@@ -95,9 +107,11 @@ def purity(truth: Truth, sources: Sources) -> dict[str, Figure]:
 
 
 def flux_sample(truth: Truth, sources: Sources, element: str) -> FluxSample:
-    """Choose the isolated unsaturated stars of one band that the catalogue has."""
+    """Choose the isolated unsaturated constant stars of one band that the catalogue has."""
     band = truth.bands[element]
-    counts = truth.is_star & band.is_isolated & band.is_unsaturated & band.is_inside
+    counts = (
+        truth.is_star & truth.is_constant & band.is_isolated & band.is_unsaturated & band.is_inside
+    )
     index = match(truth.ra, truth.dec, sources.ra, sources.dec, GENUINE_ARCSEC)
     low, high = FLUX_SNR
     chosen = np.flatnonzero(counts & (band.snr >= low) & (band.snr <= high) & (index >= 0))

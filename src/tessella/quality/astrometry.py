@@ -29,11 +29,11 @@ def catalogue(
 ) -> tuple[np.ndarray, Figure]:
     """Return offsets of catalogue positions from the truth [mas], (n, 2), and their rms per axis.
 
-    Isolated unsaturated stars of S/N above 50 that took no part in any alignment.
+    Isolated unsaturated constant stars of S/N above 50 that took no part in any alignment.
     """
     snr, alone = truth.best_band()
     counts = truth.is_star & alone & truth.every("is_unsaturated") & truth.every("is_inside")
-    counts &= (snr > MINIMUM_SNR) & ~used_in_alignment(truth, exposures)
+    counts &= (snr > MINIMUM_SNR) & truth.is_constant & ~used_in_alignment(truth, exposures)
     index = match(truth.ra, truth.dec, sources.ra, sources.dec, PAIR_ARCSEC)
     chosen = np.flatnonzero(counts & (index >= 0))
     found = index[chosen]
@@ -51,7 +51,7 @@ def single_exposures(
     The sample of `catalogue`, with the signal-to-noise ratio of a single exposure; `elements`
     are the optical elements of the exposures. Pairs are sought by the position after alignment.
     """
-    free = truth.is_star & ~used_in_alignment(truth, exposures)
+    free = truth.is_star & truth.is_constant & ~used_in_alignment(truth, exposures)
     before, after = [np.empty((0, 2))], [np.empty((0, 2))]
     for stars, element in zip(exposures, elements, strict=True):
         band = truth.bands[element]

@@ -102,6 +102,32 @@ def nearest_within(
     return pairs
 
 
+def on_paths(
+    ra: np.ndarray,
+    dec: np.ndarray,
+    path_ra: np.ndarray,
+    path_dec: np.ndarray,
+    path_pa: np.ndarray,
+    radius_arcsec: float,
+) -> np.ndarray:
+    """Tell which positions lie beside great circles, through points in directions [deg], (n,).
+
+    Examples
+    --------
+    >>> east = np.array([90.0])
+    >>> dec = np.array([0.0, 0.1, 0.3]) / 3600
+    >>> on_paths(np.array([10.0, 11.0, 11.0]), dec, 10 + 0 * east, 0 * east, east, 0.2).tolist()
+    [True, True, False]
+    """
+    place, point = _directions(ra, dec), _directions(path_ra, path_dec).reshape(-1, 3)
+    a, d, angle = (np.radians(np.asarray(v, float)) for v in (path_ra, path_dec, path_pa))
+    east = np.stack([-np.sin(a), np.cos(a), 0 * a], axis=-1)
+    north = np.cross(point, east)
+    # The pole of a path stands a right angle to its left.
+    pole = np.sin(angle)[:, None] * north - np.cos(angle)[:, None] * east
+    return np.asarray((np.abs(place @ pole.T) <= radius_arcsec * _ARCSEC).any(axis=-1))
+
+
 def isolated(ra: np.ndarray, dec: np.ndarray, flux: np.ndarray) -> np.ndarray:
     """Tell which sources have no other one beside them that matters.
 

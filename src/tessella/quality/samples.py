@@ -38,6 +38,10 @@ class Sky:
     #: True for point sources; radius that holds half of the light [arcsec], 0 for them.
     is_star: np.ndarray
     half_light_radius: np.ndarray
+    #: Neither light nor place changes; no figure counts the others.
+    is_constant: np.ndarray
+    #: Direction east of north in which a body crosses the field [deg]; NaN where none does.
+    path_pa: np.ndarray
     #: Flux over that of AB magnitude 0, by optical element.
     maggies: Mapping[str, np.ndarray]
 
@@ -79,6 +83,9 @@ class Truth:
     dec: np.ndarray
     is_star: np.ndarray
     half_light_radius: np.ndarray
+    #: As in `Sky`.
+    is_constant: np.ndarray
+    path_pa: np.ndarray
     bands: Mapping[str, TruthInBand]
 
     def best_band(self) -> tuple[np.ndarray, np.ndarray]:
@@ -176,11 +183,18 @@ def place_truth(sky: Sky, mosaic: Mosaic, band: Band, saturation_maggies: float)
 
 
 def truth_of_tile(sky: Sky, bands: Mapping[str, TruthInBand]) -> Truth:
-    """Keep the sources that some band of the tile covers, its border included."""
+    """Keep the sources that some band of the tile covers, its border included.
+
+    Bodies that cross the field may do so anywhere, whatever their epoch.
+    """
     seen = [band.is_inside | (band.n_exposures > 0) for band in bands.values()]
-    number = np.arange(len(sky.ra))
-    every = Truth(number, sky.ra, sky.dec, sky.is_star, sky.half_light_radius, bands)
-    return take(every, np.flatnonzero(np.any(seen, axis=0)))
+    kept = np.any(seen, axis=0) | np.isfinite(sky.path_pa)
+    columns = {
+        name: getattr(sky, name)
+        for name in ("ra", "dec", "is_star", "half_light_radius", "is_constant", "path_pa")
+    }
+    every = Truth(index=np.arange(len(sky.ra)), **columns, bands=bands)
+    return take(every, np.flatnonzero(kept))
 
 
 def take(sample: Sample, rows: np.ndarray) -> Sample:

@@ -25,6 +25,8 @@ NOTES = {
     "named",
     "isolated": "no true source within 1.5 arcsec down to 2 mag fainter, 1 arcsec "
     "from the border of the covered area",
+    "constant": "true sources whose light or place changes count nowhere, and no catalogue source "
+    "within 0.2 arcsec of a moving body's path",
     "unsaturated": "no pixel full by the end of the second resultant, by the true flux",
     "completeness_snr10": "isolated true sources, saturated ones and galaxies included, with "
     "a catalogue source within 0.1 arcsec",

@@ -19,11 +19,12 @@ from tessella.detector.readout import (
 )
 from tessella.detector.reference_noise import correlated_noise
 from tessella.detector.snowballs import draw_snowballs
-from tessella.detector.state import DetectorMaps, DetectorState, is_reference
+from tessella.detector.state import DetectorMaps, DetectorState, drift_electrons, is_reference
 from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.instrument.read_patterns import ReadPattern
 from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, GuideWindow, Readout, Window
 from tessella.randomness import generator
+from tessella.simulate.brighter_fatter import collected
 from tessella.simulate.earlier import add_light
 from tessella.simulate.photons import add_electrons, chance_of_none
 from tessella.simulate.read import read_pixels
@@ -48,12 +49,13 @@ def expose(
     """Read a detector while light falls on it.
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
-    photons, dark current and what earlier exposures left arrive as Poisson numbers, and cosmic
-    rays and snowballs hit; a read shows the charge so far through capacitance, gain, nonlinearity
-    and saturation, with what the electronics add: the drift of its channel, noise of its own and
-    noise that neighbours in read time share, the dark decay, the transient of WFI18. The
-    converter, not quite straight, rounds it down. On board the reads of a resultant are averaged,
-    rounded down, and sent as differences from the reference read.
+    photons, dark current and what earlier exposures left arrive as Poisson numbers, photons where
+    charge has moved the borders of pixels to, and cosmic rays and snowballs hit. A read shows the
+    charge so far through capacitance, gain, nonlinearity and saturation, with what the electronics
+    add: the drift of its channel and of itself, noise of its own and noise that neighbours in read
+    time share, the dark decay, the transient of WFI18. The converter, not quite straight, rounds it
+    down. On board the reads of a resultant are
+    averaged, rounded down, and sent as differences from the reference read.
 
     Parameters
     ----------
@@ -107,20 +109,26 @@ def expose(
             f"{state.persistence_ratio}; give what earlier exposures left where it is above 0"
         )
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
-    electrons_per_read = maps.dark * np.float32(pattern.frame_time)
-    electrons_per_read[_ACTIVE] += (rate * maps.flat[_ACTIVE]) * pattern.frame_time
-    none = chance_of_none(electrons_per_read)
+    dark = maps.dark * np.float32(pattern.frame_time)
+    light = np.zeros_like(dark)
+    light[_ACTIVE] = rate * maps.flat[_ACTIVE] * pattern.frame_time
+    moves = any(state.brighter_fatter_per_electron)
+    expected = light + dark
+    none = chance_of_none(expected)
     n_reads = sum(pattern.reads_per_resultant)
     drift = drift_of_channels(
         n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
     )
     charge = np.zeros(maps.window.shape, np.float32)
+    walk, step = np.zeros_like(charge), drift_electrons(state, detector)
     correction = None
     if state.integral_nonlinearity_dn:
         correction = tabulate(np.arange(N_COUNTS), draw_converter(state, detector)).correction
 
     def read_out(read: int) -> tuple[np.ndarray, np.ndarray]:
         added = _electronics(read, maps, state, detector, pattern.frame_time, numbers)
+        if step:
+            added[0][...] += walk / maps.gain
         rng = generator("read noise", *numbers, read)
         return _read(charge, drift[read], added, maps, state, correction, rng)
 
@@ -132,7 +140,10 @@ def expose(
         seeds = generator("electrons", *numbers, read).integers(
             0, 2**64, len(charge), dtype=np.uint64
         )
-        add_electrons(charge, electrons_per_read, none, seeds)
+        if moves:
+            expected = collected(light, charge, state.brighter_fatter_per_electron) + dark
+            none = chance_of_none(expected)
+        add_electrons(charge, expected, none, seeds)
         if with_cosmic_rays:
             rng = generator("cosmic rays", *numbers, read)
             rows, columns, electrons = cosmic_ray_hits(rate.shape, pattern.frame_time, rng)
@@ -145,6 +156,9 @@ def expose(
             edges = start_mjd + np.array([read - 1, read]) * pattern.frame_time / 86400
             leaking = state.persistence_ratio * persistence_electrons(earlier, *edges)
             charge[_ACTIVE] += generator("persistence", *numbers, read).poisson(leaking)
+        if step:
+            rng = generator("pixel drift", *numbers, read)
+            walk[_ACTIVE] += step * rng.standard_normal(rate.shape, np.float32)
         image, image33 = read_out(read)
         memory.add(image)
         memory33.add(image33)

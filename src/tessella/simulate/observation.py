@@ -13,9 +13,11 @@ from tessella.detector.state import DetectorState, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import DARK_TYPES, Attitude, ExposureHeader, Readout, Window
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
+from tessella.simulate.changes import seen_during
 from tessella.simulate.exposure import expose
 from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
 from tessella.simulate.pointing import true_attitude
+from tessella.simulate.zodiacal_light import zodiacal_factor
 
 #: Sources so far outside a window still light up its edge [pixels].
 _MARGIN = 220
@@ -25,8 +27,8 @@ _MARGIN = 220
 class Conditions:
     """What holds for all exposures of a simulation."""
 
-    #: Zodiacal light over its minimum.
-    zodiacal_factor: float
+    #: Zodiacal light over its minimum; None takes that of the direction and date.
+    zodiacal_factor: float | None
     #: Error of the pointing, per axis, and of the roll [arcsec].
     pointing_error_arcsec: float
     roll_error_arcsec: float
@@ -37,6 +39,8 @@ class Conditions:
     seed: int
     #: First column and row in the frame and size of every detector's guide window; None: none.
     guide_window: Mapping[str, int] | None = None
+    #: Light that reaches the detector astray, over the zodiacal light.
+    stray_light: float = 0.0
 
 
 def observe(
@@ -53,7 +57,7 @@ def observe(
     Parameters
     ----------
     truth : structured ndarray
-        Sources at the exposure's epoch, with the columns of `tessella.simulate.scene.truth_dtype`.
+        Sources with the columns of `tessella.simulate.scene.truth_dtype`, at any epoch.
     header : ExposureHeader
         As the spacecraft sends it; the pixels see the true pointing.
     detector : str
@@ -95,12 +99,12 @@ def light_on(
         conditions.roll_error_arcsec,
         conditions.seed,
     )
-    sources = sources_on(truth, attitude, detector, window, element)
+    sources = sources_on(seen_in(truth, header), attitude, detector, window, element)
     jacobian = pixels_per_arcsec(attitude, detector, window)
     light = rate_image(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
     )
-    light += _sky(element, detector, window, conditions)
+    light += _sky(header, detector, window, conditions)
     return np.maximum(light, 0.0)
 
 
@@ -139,18 +143,21 @@ def expose_evenly(
         # ASSUME: the lamp shines evenly on the detector, whatever part of the sky a pixel sees.
         light += lamp_rate
     elif kind == "WFI_SPECTRAL":
-        light += _sky(header.optical_element, detector, window, conditions)
+        light += _sky(header, detector, window, conditions)
     elif kind not in DARK_TYPES:
         raise ValueError(f"exposure type {kind} shows sources; observe it with a truth table")
     return _expose(light, header, detector, window, state, conditions, earlier)
 
 
 def _sky(
-    optical_element: str, detector: str, window: Window, conditions: Conditions
+    header: ExposureHeader, detector: str, window: Window, conditions: Conditions
 ) -> np.ndarray | float:
+    zodiacal = conditions.zodiacal_factor
+    if zodiacal is None:
+        zodiacal = zodiacal_factor(header.target_ra, header.target_dec, header.start_time)
     nominal = nominal_pixel_area_arcsec2(detector) / NOMINAL_PIXEL_ARCSEC**2
     area_ratio = nominal * relative_pixel_area(detector, window)
-    return sky_rate(optical_element, conditions.zodiacal_factor, area_ratio)
+    return sky_rate(header.optical_element, zodiacal * (1 + conditions.stray_light), area_ratio)
 
 
 def _expose(
@@ -173,9 +180,19 @@ def _expose(
         conditions.encoding_offset,
         conditions.cosmic_rays,
         earlier,
-        float(Time(header.start_time, format="isot", scale="utc").mjd),
+        _start_mjd(header),
         conditions.guide_window,
     )
+
+
+def seen_in(truth: np.ndarray, header: ExposureHeader) -> np.ndarray:
+    """Return the sources of a truth table where and as bright as an exposure sees them."""
+    seconds = read_patterns()[header.ma_table_number].exposure_time
+    return seen_during(truth, _start_mjd(header), seconds)
+
+
+def _start_mjd(header: ExposureHeader) -> float:
+    return float(Time(header.start_time, format="isot", scale="utc").mjd)
 
 
 def sources_on(
