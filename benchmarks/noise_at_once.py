@@ -32,7 +32,7 @@ from tessella.references.make import (
 from tessella.simulate.level3 import CoaddedImage, simulate_mosaic
 from tessella.simulate.observation import Conditions, observe
 from tessella.simulate.pointing import planned_header
-from tessella.simulate.scene import truth_dtype
+from tessella.simulate.scene import empty_rows
 
 DETECTOR, ELEMENT, START = "WFI01", "F158", "2028-07-01T00:00:00"
 POINTINGS = ((12.108, 85.255, 0.0), (12.112, 85.2553, 0.0), (12.104, 85.2547, 2.0))
@@ -78,7 +78,7 @@ def processed(headers, images, lattice, window, state, options, seed):
     sums, terms = empty_sums(box, 3), np.zeros((*lattice.shape, 4), np.float32)
     cells = np.array([[0, 0, lattice.nx, lattice.ny]])
     for k, (header, one) in enumerate(zip(headers, images, strict=True)):
-        none = np.zeros(0, truth_dtype())
+        none = empty_rows(0, 61953.0)
         readout = observe(none, header, DETECTOR, window, state, conditions)
         ramp = ramp_of(readout, header, one.attitude)
         image = calibrate(LEVEL2_STEPS, ramp, references, options).image
@@ -158,7 +158,7 @@ def main():
             continue
         found = {scale: ([], []) for scale in SCALES}
         for seed in range(1, args.rounds + 1):
-            none = np.zeros(0, truth_dtype())
+            none = empty_rows(0, 61953.0)
             made = simulate_mosaic(none, images, lattice, ELEMENT, state, 1.5, 1.0, seed)
             long = processed(headers, images, lattice, window, state, options, seed)
             for scale in SCALES:

@@ -178,10 +178,10 @@ def test_values_that_cannot_be_are_refused(tmp_path, capsys, words, reason):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"F158": [np.nan]}, "row 1, column F158: found nan"),
-        ({"type": ["GAL"]}, "column type: found GAL, expected PSF or SER"),
-        ({"type": ["SER"], "n": [9.0]}, "column n: found 9.0"),
-        ({"dec": [91.0]}, "column dec: found 91.0"),
+        ({"F158": [np.nan]}, "row 1: column F158 is nan"),
+        ({"type": ["GAL"]}, "column type is 'GAL', expected PSF or SER"),
+        ({"type": ["SER"], "n": [9.0]}, "column n is 9.0"),
+        ({"dec": [91.0]}, "column dec is 91.0"),
     ],
 )
 def test_sources_that_cannot_be_are_refused_by_row_and_column(tmp_path, capsys, changes, reason):

@@ -20,7 +20,7 @@ from tessella.references.make import photometry_row
 from tessella.simulate.coadd_light import View
 from tessella.simulate.image import electrons_per_maggy
 from tessella.simulate.inject import inject_into_image, inject_into_mosaic, with_light
-from tessella.simulate.scene import truth_dtype
+from tessella.simulate.scene import empty_rows
 
 WINDOW = Window(1920, 1920, 256, 256)
 STATE = exposures.STATE
@@ -28,7 +28,7 @@ RATE = 1e4
 
 
 def stars(ra, dec, rate=RATE):
-    rows = np.zeros(np.size(ra), truth_dtype())
+    rows = empty_rows(np.size(ra), 61953.0)
     rows["ra"], rows["dec"], rows["n"], rows["type"], rows["ba"] = ra, dec, -1, "PSF", 1
     rows["F158"] = rate / electrons_per_maggy("WFI01", "F158")
     return rows
@@ -165,7 +165,7 @@ def test_variance_of_an_injected_star_is_that_of_a_simulated_one(cell):
 
 def test_views_must_be_those_of_the_members():
     mosaic = coadds.simulate_mosaic(
-        np.zeros(0, truth_dtype()),
+        empty_rows(0, 61953.0),
         [coadds.planned(coadds.HEADERS[0])],
         replace(coadds.LATTICE, nx=64, ny=64),
         "F158",

@@ -16,7 +16,7 @@ from tessella.simulate.image import electrons_per_maggy
 from tessella.simulate.level2 import simulate_image
 from tessella.simulate.observation import Conditions, observe
 from tessella.simulate.pointing import planned_header, true_attitude
-from tessella.simulate.scene import truth_dtype
+from tessella.simulate.scene import empty_rows
 
 WINDOW = Window(1792, 1792, 512, 512)
 CONDITIONS = Conditions(1.5, 0.3, 20.0, 4000, cosmic_rays=False, seed=5)
@@ -34,7 +34,7 @@ def star_places():
 def truth():
     attitude = true_attitude("WFI01", HEADER, 0.3, 20.0, 5)
     x, y = star_places()
-    rows = np.zeros(len(RATES), truth_dtype())
+    rows = empty_rows(len(RATES), 61953.0)
     rows["ra"], rows["dec"] = detector_to_sky(attitude, "WFI01", 1792 + x, 1792 + y)
     rows["n"], rows["type"], rows["ba"] = -1, "PSF", 1
     rows["F158"] = RATES / electrons_per_maggy("WFI01", "F158")

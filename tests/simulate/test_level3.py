@@ -10,14 +10,14 @@ from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
 from tessella.astrometry.wcs import attitude_of
 from tessella.photometry.noise import correlated_variance
 from tessella.simulate.level3 import simulate_mosaic
-from tessella.simulate.scene import truth_dtype
+from tessella.simulate.scene import empty_rows
 
 SCALES = (1, 2, 4, 8, 16, 32)
 
 
 @pytest.fixture(scope="module")
 def blank():
-    none = np.zeros(0, truth_dtype())
+    none = empty_rows(0, 61953.0)
     return at_once(none), *processed(none)
 
 
@@ -65,7 +65,7 @@ def test_noise_is_what_the_recorded_correlation_says(blank):
 
 
 def test_star_and_galaxy_have_the_light_that_a_processed_coadd_shows():
-    truth = np.zeros(2, truth_dtype())
+    truth = empty_rows(2, 61953.0)
     places = np.array([420.3, 780.7]), np.array([560.2, 510.9])
     truth["ra"], truth["dec"] = pixel_to_sky(LATTICE, *places)
     truth["type"], truth["n"], truth["ba"] = ["PSF", "SER"], [-1, 1.5], [1, 0.6]
@@ -92,7 +92,7 @@ def test_star_and_galaxy_have_the_light_that_a_processed_coadd_shows():
 
 
 def test_result_does_not_depend_on_the_order_or_on_images_elsewhere():
-    none = np.zeros(0, truth_dtype())
+    none = empty_rows(0, 61953.0)
     small = replace(LATTICE, nx=128, ny=128)
     images = [planned(header) for header in HEADERS]
     far = replace(images[0], name="far", attitude=attitude_of("WFI01", 12.9, 85.255, 0.0))
@@ -104,7 +104,7 @@ def test_result_does_not_depend_on_the_order_or_on_images_elsewhere():
 
 
 def test_sources_make_their_own_noise():
-    truth = np.zeros(1, truth_dtype())
+    truth = empty_rows(1, 61953.0)
     truth["ra"], truth["dec"] = pixel_to_sky(LATTICE, 64.0, 64.0)
     truth["type"], truth["n"], truth["ba"], truth["F158"] = "PSF", -1, 1, 3e-7
     small = replace(LATTICE, nx=128, ny=128)

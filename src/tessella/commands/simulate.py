@@ -81,8 +81,8 @@ def _add_sources(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "sources",
         metavar="TABLE",
-        help="truth or catalogue, ECSV: ra dec type n half_light_radius pa ba, fluxes [maggies] "
-        "in columns such as F158",
+        help="truth or catalogue, ECSV or Parquet: ra dec type n half_light_radius pa ba, fluxes "
+        "[maggies] in columns such as F158",
     )
 
 
@@ -172,6 +172,8 @@ def _exposure(args: argparse.Namespace) -> Path:
     key = _key(args)
     ra, dec, pa = args.pointing
     _check_place("--pointing", ra, dec)
+    from astropy.time import Time
+
     from tessella.run import simulate
     from tessella.simulate.observation import Conditions
     from tessella.simulate.pointing import planned_header
@@ -188,13 +190,15 @@ def _exposure(args: argparse.Namespace) -> Path:
     shot = simulate.Shot(
         header, _detector(args.detector), window, state, conditions, _told(args), _files(args)
     )
-    truth = simulate.read_sources(Path(args.sources), element)
+    truth = simulate.sources_for(Path(args.sources), element, Time(header.start_time))
     make = simulate.make_level1 if args.action == "level1" else simulate.make_level2
     with _progress(f"{args.action} of {len(truth)} sources"):
         return make(Path(args.out), truth, shot)
 
 
 def _level3(args: argparse.Namespace) -> Path:
+    from astropy.time import Time
+
     from tessella.plan.exposures import read_exposures
 
     element, window, state = _element(args), _window(args), _state(args)
@@ -209,7 +213,7 @@ def _level3(args: argparse.Namespace) -> Path:
         raise ConfigError(f"--filter: no exposure in {element}; {args.exposures} has {there}")
     from tessella.run import simulate
 
-    truth = simulate.read_sources(Path(args.sources), element)
+    truth = simulate.sources_for(Path(args.sources), element, Time(chosen[0].start_time))
     with _progress("sources") as tell:
         return simulate.make_level3(
             Path(args.out),

@@ -115,7 +115,10 @@ def _rules(rows: np.ndarray, elements: Sequence[str]) -> list[Rule]:
 def _read(path: str | Path) -> dict[str, np.ndarray]:
     """Read the columns of a table; missing numbers are NaN."""
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such table of sources; correct 'scene.catalogue'")
+        raise DataError(
+            f"{path}: no such table of sources; correct its name, in a run's configuration that of "
+            "'scene.catalogue'"
+        )
     sha256(path)
     try:
         if str(path).endswith(".parquet"):

@@ -24,17 +24,18 @@ from tessella.io.level2_about import Level2About, read_about
 from tessella.io.level3 import read_mosaic, write_mosaic
 from tessella.io.previews import write_picture
 from tessella.io.provenance import provenance
-from tessella.io.stars import read_truth, write_truth
+from tessella.io.source_catalogues import read_sources
+from tessella.io.stars import write_truth
 from tessella.models import ExposureHeader, Lattice, PlannedExposure, Reference, Window
 from tessella.recipe import LEVEL2_STEPS
 from tessella.references.make import measure_flat, measure_maps, photometry_row
+from tessella.simulate.changes import seen_during
 from tessella.simulate.coadd_light import View
 from tessella.simulate.inject import Placed, inject_into_image, inject_into_mosaic
 from tessella.simulate.level2 import STEPS, empty_border, simulate_image
 from tessella.simulate.level3 import CoaddedImage, simulate_mosaic
 from tessella.simulate.observation import Conditions, observe
 from tessella.simulate.pointing import planned_header
-from tessella.simulate.scene import truth_dtype
 from tessella.telemetry.assemble import assemble_ramp
 from tessella.telemetry.assembly import Received
 
@@ -58,70 +59,17 @@ class Shot:
     made_from: Sequence[Path]
 
 
-def read_sources(path: Path, optical_element: str) -> np.ndarray:
-    """Read a truth table or a catalogue with the same columns.
-
-    Parameters
-    ----------
-    path : path
-        ECSV: ra, dec [deg], type (PSF, SER), n, half_light_radius [arcsec], pa [deg], ba, and a
-        column of fluxes [maggies] named after the filter; others are passed over.
-    optical_element : str
-        Filter whose fluxes are needed.
-
-    Returns
-    -------
-    structured ndarray
-        The columns of `tessella.simulate.scene.truth_dtype`; fluxes in other filters that the
-        table lacks are 0.
+def sources_for(path: Path, optical_element: str, start: Time) -> np.ndarray:
+    """Read a truth table or a catalogue; without an epoch, positions are those of `start`.
 
     Raises
     ------
     DataError
-        Naming the column that is missing, or row and column of a number that cannot be.
+        Naming column and row of what cannot be: `tessella.io.source_catalogues.read_sources`.
     """
-    try:
-        table = read_truth(path)
-    except (OSError, ValueError, TypeError) as error:
-        said = str(error).splitlines()[0]
-        raise DataError(f"{path}: no readable table of sources ({said}); expected ECSV") from error
-    needed = ("ra", "dec", "type", *_SHAPE, optical_element)
-    missing = [name for name in needed if name not in table.colnames]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]} is missing; needed are {' '.join(needed)}, "
-            f"found are {' '.join(table.colnames)}"
-        )
-    rows = np.zeros(len(table), truth_dtype())
-    for name in rows.dtype.names or ():
-        if name in table.colnames:
-            rows[name] = np.asarray(table[name])
-    _check(path, rows, optical_element)
+    rows = read_sources(path, [optical_element], float(start.mjd))
+    rows["id"] = np.arange(len(rows))
     return rows
-
-
-def _check(path: Path, rows: np.ndarray, element: str) -> None:
-    is_galaxy = rows["type"] == "SER"
-    rules = {
-        "type": (is_galaxy | (rows["type"] == "PSF"), "PSF or SER"),
-        "ra": (np.isfinite(rows["ra"]), "a finite number"),
-        "dec": (np.abs(rows["dec"]) <= 90, "a number from -90 to 90"),
-        element: ((rows[element] >= 0) & (rows[element] < np.inf), "a flux of at least 0 maggies"),
-        "n": (~is_galaxy | ((rows["n"] >= 0.3) & (rows["n"] <= 6.2)), "from 0.3 to 6.2"),
-        "half_light_radius": (
-            ~is_galaxy | ((rows["half_light_radius"] > 0) & (rows["half_light_radius"] < 60)),
-            "above 0 and below 60 arcsec",
-        ),
-        "pa": (~is_galaxy | np.isfinite(rows["pa"]), "a finite number"),
-        "ba": (~is_galaxy | ((rows["ba"] > 0) & (rows["ba"] <= 1)), "above 0 and at most 1"),
-    }
-    for name, (is_right, expected) in rules.items():
-        wrong = np.flatnonzero(~is_right)
-        if len(wrong):
-            raise DataError(
-                f"{path}, row {wrong[0] + 1}, column {name}: found {rows[name][wrong[0]]}, "
-                f"expected {expected}"
-            )
 
 
 def make_level1(folder: Path, truth: np.ndarray, shot: Shot) -> Path:
@@ -224,8 +172,12 @@ def make_level3(
         for detector in detectors
     ]
     near = [image for image in images if _may_reach(image, lattice)]
+    # A coadd has one sky: that of the middle of its exposures.
+    times = Time([header.start_time for header in headers], format="isot", scale="utc").mjd
+    seconds = read_patterns()[headers[0].ma_table_number].exposure_time
+    sky = seen_during(truth, float(np.mean(times)), seconds)
     mosaic = (
-        simulate_mosaic(truth, near, lattice, element, state, zodiacal_factor, pixfrac, seed, tell)
+        simulate_mosaic(sky, near, lattice, element, state, zodiacal_factor, pixfrac, seed, tell)
         if near
         else None
     )
@@ -356,7 +308,11 @@ def _inject_into_image(
             f"{source}: meta.exposure.ma_table_number: found {about.ma_table_number}, expected one "
             f"of {' '.join(map(str, read_patterns()))}: its photons are counted by it"
         )
-    truth = read_sources(sources, about.optical_element)
+    truth = seen_during(
+        sources_for(sources, about.optical_element, about.start_time),
+        float(about.start_time.mjd),
+        about.exposure_time,
+    )
     image, _ = read_image(source)
     key: tuple[int | str, ...] = (seed, *about.key.seed, about.detector)
     made, placed = inject_into_image(image, truth, about.ma_table_number, state, key)
@@ -368,7 +324,8 @@ def _inject_into_coadd(
 ) -> tuple[str, tuple[Any, Placed, np.ndarray]]:
     mosaic, members = read_mosaic(source), read_members(source)
     element = mosaic.optical_element
-    truth = read_sources(sources, element)
+    middle = Time(mosaic.meta["time_mean"])
+    truth = seen_during(sources_for(sources, element, middle), float(middle.mjd), 0.0)
     views = [
         View(detector, Window(), attitude, weight)
         for detector, attitude, weight in zip(
