@@ -3,8 +3,8 @@
 What is kept is what the calibrated image of a perfect electronics has: light through the optics,
 response, capacitance, dark current, saturation, the noise of photons and of reading that the
 slope fit leaves, and the errors of the references that it is calibrated with. Brighter-fatter
-effect, cosmic rays, drift,
-1/f noise, dark decay, the converter's faults and persistence are left out.
+effect, cosmic rays, drift, 1/f noise, dark decay, the converter's faults and persistence are left
+out.
 """
 
 from collections.abc import Mapping
