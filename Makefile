@@ -11,7 +11,7 @@ JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation \
-	bench-telemetry clean
+	bench-telemetry bench-simulate clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -49,6 +49,10 @@ bench-level2: .venv/ready
 	@[ -z "$(PEER)" ] || $(BIN)/python benchmarks/compare_ramps.py --peer $(PEER) --work $(RAMPS)
 	@[ -z "$(ROMANISIM)" ] || $(BIN)/python benchmarks/compare_romanisim.py $(ROMANISIM) \
 		--peer $(PEER) --work $(RAMPS)/romanisim
+
+# What an exposure of a whole detector costs to simulate, and a field of a million stars.
+bench-simulate: .venv/ready
+	@$(BIN)/python benchmarks/bench_simulate.py
 
 # What eight whole detectors cost from Level 2 to a cell of Level 3; PEER as above, SWarp if there is one.
 CELL ?= results/bench_level3

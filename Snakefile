@@ -34,7 +34,7 @@ except (errors.ConfigError, errors.DataError) as error:
 
 if workflow.is_main_process:
     for held in plan.held:
-        sys.stderr.write(f"{held.exposure}: {held.reason}\n")
+        sys.stderr.write(f"{held.what}: {held.reason}\n")
 
 os.environ.update(
     # Jobs see the tools of the environment that runs Snakemake (python, mpiexec), activated or not.

@@ -98,8 +98,12 @@ def decode(stream: bytes) -> None:
     """Decode all detectors of a stream and check its ledger."""
     reception = receive([stream])
     for exposure in reception.exposures.values():
-        for readout, received in exposure.detectors():
-            del readout, received
+        for part in exposure.detectors():
+            # As the rule writes them: plane by plane.
+            for cells in (part.data, part.amp33, part.reference_read, part.reference_amp33):
+                for number in range(len(cells)):
+                    cells.plane(number), cells.received(number)
+            del part, cells
     reception.ledger().check()
 
 

@@ -11,6 +11,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.models import IMAGING
 from tessella.io.atomic import replacing
 from tessella.plan.build import middle_of_tiles, plan_path
+from tessella.plan.inbox import cache_folder
 from tessella.plan.predecessors import predecessors
 from tessella.plan.selection import read_reference_table
 from tessella.sky.shards import shards_near
@@ -226,7 +227,24 @@ def products():
         for tile in plan.tiles
         for kind in ("segm.asdf", "cat.parquet")
     ]
-    return [*images, *mosaics, *associations(), *catalogs, *exclusions(), *library()]
+    tables = [*associations(), *catalogs, *exclusions(), *library()]
+    return [*images, *guide_windows(), *mosaics, *tables]
+
+
+def guided(exposure):
+    """Detectors of an exposure that send a guide window."""
+    if cfg.source == "simulate":
+        return exposure.detectors if cfg.expose.guide_window else ()
+    return exposure.guided
+
+
+def guide_windows():
+    """The guide windows that exposures of the run sent."""
+    return [
+        f"{RESULTS}/level1/{image_stem(name, detector)}_gw.asdf"
+        for name, exposure in plan.exposures.items()
+        for detector in guided(exposure)
+    ]
 
 
 def associations():
@@ -291,7 +309,8 @@ def last_products():
         if tile not in reported_tiles()
     ]
     others_of_tiles = [*associations(), *exclusions()]
-    return [*report_page(), *catalogs, *images, *verdicts, *others_of_tiles, *library()]
+    alone = [*guide_windows(), *others_of_tiles, *library()]
+    return [*report_page(), *catalogs, *images, *verdicts, *alone]
 
 
 def telemetry(wildcards):

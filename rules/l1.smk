@@ -23,10 +23,12 @@ rule decode_telemetry:
             {"detectors": [d.upper() for d in DETECTORS], "window": vars(cfg.detector_window)}
         ),
         telemetry=listed("decode_telemetry", "telemetry"),
+        # Where the packets of each exposure are; simulated ones have files of their own.
+        holdings=str(cache_folder(cfg)) if cfg.source == "telemetry" else "",
     shell:
         "python {input.script:q} --options {params.options:q} --exposure {wildcards.exposure:q}"
-        " --telemetry {params.telemetry:q} --readouts {output.readouts:q}"
-        " --ledger {output.ledger:q} > {log:q} 2>&1"
+        " --telemetry {params.telemetry:q} --holdings {params.holdings:q}"
+        " --readouts {output.readouts:q} --ledger {output.ledger:q} > {log:q} 2>&1"
 
 
 rule assemble_ramp:
@@ -57,3 +59,26 @@ rule assemble_ramp:
     shell:
         "python {input.script:q} --options {params.options:q} --readouts {input.readouts:q}"
         " --ramps {output.ramps:q} > {log:q} 2>&1"
+
+
+rule write_guide_window:
+    """Write the official file of the guide window of one detector of one exposure."""
+    input:
+        script="<scripts>/write_guide_window.py",
+        readouts="<results>/level0/{exposure}_readouts.h5",
+    output:
+        guide_window="<results>/level1/{exposure}_{detector}_{element}_gw.asdf",
+    log:
+        "<logs>/write_guide_window/{exposure}_{detector}_{element}.log",
+    benchmark:
+        "<benchmarks>/write_guide_window/{exposure}_{detector}_{element}.tsv"
+    conda:
+        "../envs/tessella.yaml"
+    resources:
+        mem_mb=growing(1000, whole=1500),
+        runtime=growing(10),
+    params:
+        detector=lambda wildcards: wildcards.detector.upper(),
+    shell:
+        "python {input.script:q} --readouts {input.readouts:q} --detector {params.detector:q}"
+        " --guide-window {output.guide_window:q} > {log:q} 2>&1"

@@ -80,6 +80,7 @@ STATE = DetectorState(
     integral_nonlinearity_period_dn=8192.0,
     correlated_noise_dn=0.5,
     channel_noise_dn=0.25,
+    pixel_drift_electrons=0.0,
     snowballs_per_cm2_s=0.0,
     wfi18_transient_dn=(0.0, 0.0),
     wfi18_transient_s=(0.23, 0.77),

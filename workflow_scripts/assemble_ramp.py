@@ -26,6 +26,7 @@ def main(argv=None):
             origin,
             about.reliability,
             args.options["complete_fraction"],
+            content.readouts[detector].guide,
         )
 
 

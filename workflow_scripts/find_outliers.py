@@ -23,6 +23,7 @@ def main(argv=None):
     from tessella.coadd.disagreement import Thresholds
     from tessella.coadd.outlier_search import joined, outliers_of, search
     from tessella.coadd.search_area import area_of
+    from tessella.io.level2_pixels import kept_open
     from tessella.io.placed_inputs import read_placed_inputs
     from tessella.io.provenance import provenance
     from tessella.io.seals import sha256
@@ -39,7 +40,8 @@ def main(argv=None):
     placed = placed_of(args.images, digests, read_placed_inputs(args.inputs), args.inputs)
     # What adds nothing has no voice in what the others add.
     pairs = zip(args.images, placed, strict=True)
-    searched = [search_input(path, item) for path, item in pairs if item.weight > 0]
+    opened = kept_open()
+    searched = [search_input(path, item, opened) for path, item in pairs if item.weight > 0]
     thresholds = Thresholds(**{name: tuple(pair) for name, pair in args.options.items()})
     with tempfile.TemporaryFile(dir=args.solution.parent) as scratch:
         own = search(searched, area, thresholds, scratch, comm)

@@ -22,7 +22,7 @@ from tessella.detector.state import DetectorState
 from tessella.environment import CpuLevel
 from tessella.errors import ConfigError
 from tessella.instrument.siaf import DETECTORS
-from tessella.models import Window
+from tessella.models import Window, unread
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -61,6 +61,20 @@ class WindowConfig(Section):
     y: Count
     nx: Count
     ny: Count
+
+
+class GuideArea(Section):
+    """Part of every detector that is read many times to guide by, in pixels of the frame."""
+
+    x: Count
+    y: Count
+    nx: Count
+    ny: Count
+
+    @model_validator(mode="after")
+    def _is_guide_window(self) -> "GuideArea":
+        unread(self.x, self.y, 1, self.ny, self.nx)
+        return self
 
 
 class References(Section):
@@ -125,6 +139,8 @@ class Exposing(Section):
     cosmic_rays: bool
     #: Name of the detector state (file in `references.states`).
     state: str
+    #: Guide window of every detector, within what is read; null: none.
+    guide_window: GuideArea | None
 
 
 class Telemetry(Section):
@@ -132,7 +148,7 @@ class Telemetry(Section):
 
     #: An exposure with at least this share of its pixels is complete.
     complete_fraction: Fraction
-    #: One with less is held back until its first file is this old [h]; then it is made as it is.
+    #: One with less is held back until it is known for this long [h]; then it is made as it is.
     wait_hours: Annotated[float, Field(ge=0)]
 
 
@@ -449,6 +465,19 @@ class Config(Section):
         if value is not None:
             Window(value.x, value.y, value.nx, value.ny)
         return value
+
+    @model_validator(mode="after")
+    def _guides_on_what_is_read(self) -> "Config":
+        guide, window = self.expose.guide_window, self.detector_window
+        if guide is not None and not (
+            window.x <= guide.x <= guide.x + guide.nx <= window.x + window.nx
+            and window.y <= guide.y <= guide.y + guide.ny <= window.y + window.ny
+        ):
+            raise ValueError(
+                "expose.guide_window: it leaves the window of the detector that is read; "
+                "move one of them"
+            )
+        return self
 
     @property
     def detector_window(self) -> Window:

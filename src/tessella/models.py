@@ -146,6 +146,8 @@ class PlannedExposure:
     exposure_type: str = "WFI_IMAGE"
     #: Light of the lamp on every pixel of a simulated flat [electrons / s].
     lamp_rate: float = 0.0
+    #: Detectors that sent a guide window.
+    guided: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -166,6 +168,19 @@ class PlannedExposure:
     def element(self) -> str:
         """Optical element as file names have it."""
         return self.optical_element.lower()
+
+
+def exposure_of(entry: dict[str, Any]) -> PlannedExposure:
+    """Return an exposure from what JSON made of it."""
+    return PlannedExposure(
+        **{
+            **entry,
+            "key": ExposureKey(**entry["key"]),
+            "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
+            "telemetry": tuple(entry["telemetry"]),
+            "guided": tuple(entry["guided"]),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -211,6 +226,17 @@ class GuideWindow:
             )
 
 
+def unread(x: int, y: int, n_cycles: int, ny: int, nx: int) -> GuideWindow:
+    """Return a guide window whose pixels are zeros that take no memory.
+
+    Examples
+    --------
+    >>> unread(10, 20, 3, 16, 32).pixels.shape
+    (3, 16, 32)
+    """
+    return GuideWindow(x, y, np.broadcast_to(np.uint16(0), (n_cycles, ny, nx)))
+
+
 @dataclass(frozen=True)
 class Readout:
     """What one detector sends to the ground for one exposure, as unsigned 16-bit numbers."""
@@ -241,8 +267,8 @@ class Reliability:
     problems: tuple[str, ...] = ()
     #: Share of its pixels that arrived (`tessella.telemetry.completeness`).
     completeness: float = 1.0
-    #: Number of telemetry files that it was made of: it grows with every late delivery.
-    version: int = 0
+    #: Of the packets that it was made of, whatever their order and files (16 hexadecimal digits).
+    version: str = ""
     #: False where the clock of the spacecraft jumped, or was not checked.
     clock_is_sound: bool = True
 

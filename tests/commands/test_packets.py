@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import asdf
 import numpy as np
 import pytest
 from telemetry.transfer_frames import frames_of, unit
 
 from tessella.cli import main
+from tessella.instrument.read_patterns import read_patterns
+from tessella.io.asdf_files import plain
 from tessella.io.ledgers import write_ledger
 from tessella.io.level0 import write_level0
-from tessella.models import ExposureHeader, ExposureKey, Readout, Window
-from tessella.telemetry.decode import decode
+from tessella.io.level1 import write_ramp
+from tessella.models import ExposureHeader, ExposureKey, Readout, Reliability, Window
+from tessella.telemetry.assemble import assemble_ramp
+from tessella.telemetry.decode import decode, receive
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.frames import FrameFormat
 
@@ -109,13 +114,25 @@ def test_file_without_any_packet_is_an_error_of_one_line(content, tmp_path, caps
     assert "x.l0: space packets" in said.err
 
 
-def test_level_1_file_leads_to_its_packets(packets, tmp_path, capsys):
+@pytest.fixture
+def level1(packets, tmp_path):
+    """A Level 1 file under a name of its user's, and the ledger of its exposure."""
     for folder in ("level0", "level1"):
         (tmp_path / folder).mkdir()
     data = b"".join(packets)
-    ledger = decode([data, data[:3000]])[1]
+    reception = receive([data, data[:3000]])
+    (assembly,) = reception.exposures.values()
+    (part,) = assembly.detectors()
+    ledger, path = reception.ledger(), tmp_path / "level1" / "my favourite.asdf"
     write_ledger(tmp_path / "level0" / f"{KEY.name}_ledger.parquet", ledger, ["a.l0", "b.l0"], {})
-    level1 = tmp_path / "level1" / f"{KEY.name}_wfi07_f106_uncal.asdf"
+    ramp = assemble_ramp(HEADER, part.readout(), part.received())
+    reliability = Reliability(assembly.problems, assembly.completeness, assembly.version)
+    write_ramp(path, ramp, HEADER, read_patterns()[3], {}, reliability)
+    return path
+
+
+def test_level_1_file_leads_to_its_packets(packets, level1, tmp_path, capsys):
+    data = b"".join(packets)
     text = said(capsys, "ledger", level1)
     ranges = [line.split() for line in text.partition("Packets of WFI07")[2].splitlines()[2:]]
     assert {(words[0], words[1]) for words in ranges} >= {("a.l0", "0x107"), ("a.l0", "0x127")}
@@ -128,3 +145,21 @@ def test_level_1_file_leads_to_its_packets(packets, tmp_path, capsys):
     assert "it has WFI07" in capsys.readouterr().err
     assert main(["ledger", str(tmp_path / "nothing")]) == 1
     assert "name a ledger, a Level 1 file" in capsys.readouterr().err
+
+
+def test_ledger_of_other_packets_than_a_level_1_file_is_made_of_is_refused(
+    packets, level1, tmp_path, capsys
+):
+    other = decode([b"".join(packets[:-9])])[1]
+    write_ledger(tmp_path / "level0" / f"{KEY.name}_ledger.parquet", other, ["a.l0"], {})
+    assert main(["ledger", str(level1)]) == 1
+    assert "it was made of the packets of version" in capsys.readouterr().err
+
+
+def test_level_1_file_that_names_no_ledger_is_refused(packets, level1, tmp_path, capsys):
+    with asdf.open(level1, lazy_load=False, memmap=False) as file:
+        roman = plain(file["roman"])
+    roman["meta"]["exposure"]["sdf_log_file"] = None
+    asdf.AsdfFile({"roman": roman}).write_to(tmp_path / "level1/other.asdf")
+    assert main(["ledger", str(tmp_path / "level1/other.asdf")]) == 1
+    assert "meta.exposure.sdf_log_file is None" in capsys.readouterr().err

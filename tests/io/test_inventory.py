@@ -1,17 +1,20 @@
 """What given files are told to hold, without a look at their pixels."""
 
 import os
+from dataclasses import replace
 
 import level2_files
 import numpy as np
 import pytest
 
 from tessella.errors import DataError
-from tessella.io import holdings
+from tessella.io import holdings, seals
+from tessella.io.holdings import stretches_of
 from tessella.io.inventory import level2_inventory, telemetry_inventory
-from tessella.io.level0 import read_level0, write_level0
+from tessella.io.level0 import Level0Files, read_level0, write_level0
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.encode import packetize
+from tessella.telemetry.index import index_packets
 
 KEY = ExposureKey(1, 2, 3, 4, 5, 6, 7)
 HEADER = ExposureHeader(
@@ -36,7 +39,8 @@ def files(tmp_path):
 
 
 def test_exposure_is_gathered_from_all_its_telemetry_files(files):
-    (found,), completeness = telemetry_inventory(files)
+    (found,), completeness, refused = telemetry_inventory(files)
+    assert refused == []
     assert completeness == {KEY.name: 1.0}
     assert found["telemetry"] == [str(path) for path in files]
     assert list(found["detectors"]) == ["WFI02", "WFI03"]
@@ -57,16 +61,37 @@ def test_telemetry_file_is_read_once_and_again_when_it_has_changed(files, tmp_pa
     assert read == [*files, files[1]]
 
 
+def test_of_a_file_that_was_looked_at_only_the_octets_of_the_exposure_are_read(
+    tmp_path, monkeypatch
+):
+    keys = [replace(KEY, exposure=n) for n in (1, 2)]
+    sent = [packetize(replace(HEADER, key=key), [readout("WFI02")]) for key in keys]
+    (file, cache), lengths = (
+        (tmp_path / "a.l0", tmp_path / "cache"),
+        [len(b"".join(s)) for s in sent],
+    )
+    write_level0(file, sent[0] + sent[1], {})
+    telemetry_inventory([file], cache)
+    monkeypatch.setattr(seals, "_seen", {})
+    monkeypatch.setattr(seals, "digest_of", None)
+    assert stretches_of([file], keys[0], cache) == [((0, lengths[0]),)]
+    (own,) = stretches_of([file], keys[1], cache)
+    assert own == ((lengths[0], sum(lengths)),)
+    index = index_packets(Level0Files([file]), keys[1], [own])
+    assert index.left_out == (lengths[0],)
+    assert len(index) == len(sent[1]) - 2
+
+
 def test_rows_that_a_file_lacks_are_counted_and_its_housekeeping_may_be_elsewhere(files, tmp_path):
     packets = packetize(HEADER, [readout("WFI02")])
     records, pixels = packets[:3], packets[3:-3]
     for name, part in (("records", records), ("first", pixels[:9]), ("rest", pixels[9:])):
         write_level0(tmp_path / f"{name}.l0", part, {})
     paths = [tmp_path / f"{name}.l0" for name in ("first", "records")]
-    (found,), completeness = telemetry_inventory(paths)
+    (found,), completeness, _ = telemetry_inventory(paths)
     assert found["telemetry"] == [str(path) for path in paths]
     assert 0 < completeness[KEY.name] < 1
-    assert telemetry_inventory([paths[0]]) == ([], {KEY.name: 0.0})
+    assert telemetry_inventory([paths[0]])[:2] == ([], {KEY.name: 0.0})
     assert telemetry_inventory([*paths, tmp_path / "rest.l0"])[1] == {KEY.name: 1.0}
 
 

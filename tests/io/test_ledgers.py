@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from tessella.errors import DataError
-from tessella.io.ledgers import detector_of, find_ledger, key_of, read_ledger, write_ledger
+from tessella.io.ledgers import (
+    Origin,
+    detector_of,
+    key_of,
+    origin_of,
+    read_ledger,
+    write_ledger,
+)
 from tessella.models import ExposureHeader, ExposureKey, Readout, Window
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
@@ -30,6 +37,7 @@ def test_ledger_survives_the_file_and_its_files_have_names(tmp_path, ledger):
     assert read.counts == ledger.counts
     assert np.array_equal(read.ranges, ledger.ranges)
     assert read.rows == ledger.rows
+    assert read.versions == ledger.versions != {}
     assert [file.name for file in read.files] == ["a.l0", "b.l0"]
     assert [read.of_file(i).received for i in (0, 1)] == [10, ledger.counts.received - 10]
 
@@ -47,18 +55,18 @@ def test_other_files_are_no_ledgers(tmp_path, content):
         read_ledger(tmp_path / "x")
 
 
-def test_ledger_is_found_from_a_level_1_file_and_from_the_name_of_an_exposure(tmp_path, ledger):
+def test_ledger_is_found_by_its_own_name_and_by_that_of_an_exposure(tmp_path, ledger):
     (tmp_path / "level0").mkdir()
-    (tmp_path / "level1").mkdir()
     path = tmp_path / "level0" / f"{KEY.name}_ledger.parquet"
     write_ledger(path, ledger, ["a.l0", "b.l0"], {})
-    for given in (path, tmp_path / "level1" / f"{KEY.name}_wfi07_f106_uncal.asdf"):
-        assert find_ledger(given) == path
-    assert find_ledger(tmp_path / KEY.name) == path
+    for given in (path, tmp_path / KEY.name):
+        assert origin_of(given) == Origin(path)
     with pytest.raises(DataError, match="name a ledger, a Level 1 file"):
-        find_ledger(tmp_path / "level1" / "r0000101001001001001_0001_wfi07_f106_uncal.asdf")
-    with pytest.raises(DataError, match="name a ledger, a Level 1 file"):
-        find_ledger("no exposure")
+        origin_of("no exposure")
+    with pytest.raises(DataError, match=r"no r00001.*_ledger\.parquet there"):
+        origin_of(tmp_path / "r0000101001001001001_0001")
+    with pytest.raises(DataError, match="no such file"):
+        origin_of(tmp_path / f"{KEY.name}_wfi07_f106_uncal.asdf")
 
 
 def test_names_of_exposures_and_detectors_are_read_back():

@@ -90,5 +90,5 @@ def test_more_files_than_a_process_may_open_are_decoded(tmp_path, packets):
         parts = list(assembly.detectors())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert all(received.data.all() for _, received in parts)
+    assert all(part.data.arrived.all() for part in parts)
     assert assembly.completeness == 1

@@ -166,10 +166,30 @@ def test_truncated_file_is_refused(path, folder):
 
 
 def test_ramp_of_another_length_is_not_written(folder, ramp):
-    path = folder / "short_uncal.asdf"
-    with pytest.raises(DataError, match="4 resultants, but MultiAccum table 3 has 5"):
-        write_ramp(path, replace(ramp, data=ramp.data[:4]), exposures.HEADER, exposures.PATTERN, {})
-    assert not path.exists()
+    path = folder / "long_uncal.asdf"
+    for n in (6, 0):
+        other = replace(ramp, data=np.concatenate([ramp.data, ramp.data])[:n])
+        with pytest.raises(DataError, match=f"{n} resultants, but MultiAccum table 3 has 5"):
+            write_ramp(path, other, exposures.HEADER, exposures.PATTERN, {})
+        assert not path.exists()
+
+
+def test_exposure_that_ended_early_is_said_to_be_truncated(folder, ramp):
+    (folder / "short").mkdir()
+    path = folder / "short" / "r0000101001001001001_0001_wfi01_f158_uncal.asdf"
+    names = ("data", "resultant_dq", "amp33", "read_pattern")
+    short = replace(ramp, **{name: getattr(ramp, name)[:3] for name in names})
+    write_ramp(path, short, exposures.HEADER, exposures.PATTERN, {"stage": "test"})
+    with rdm.open(path) as model:
+        assert model.validate() is None
+        about = model.meta.exposure
+        assert (about.truncated, about.nresultants, len(about.read_pattern)) == (True, 3, 3)
+        last = exposures.PATTERN.reads[2][-1]
+        assert about.exposure_time == pytest.approx(last * exposures.PATTERN.frame_time)
+        seconds = (about.end_time - about.start_time).sec
+        assert seconds == pytest.approx(about.exposure_time, abs=1e-3)
+    back, _ = read_ramp(path, exposures.WINDOW)
+    assert back.read_pattern == short.read_pattern
 
 
 def test_guide_window_is_cut_to_the_window(path, folder):

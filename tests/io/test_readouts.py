@@ -60,7 +60,9 @@ def test_decoded_exposure_keeps_masks_problems_and_what_it_was_made_of(tmp_path)
     content = read_readouts(tmp_path / "r.h5")
     assert content.detectors == ("WFI02", "WFI03")
     assert content.reliability.problems == expected.problems != ()
-    assert content.reliability.version == 2
+    # It tells the packets that were used, not how they came.
+    assert content.reliability.version == version_of(tmp_path, [b"".join(streams), streams[0]])
+    assert content.reliability.version != version_of(tmp_path, streams[1:])
     # Of rows, guide windows count too: of pixels they do not.
     assert ledger.missing_rows > 0
     there = together(survey([stream])[HEADER.key] for stream in streams).completeness
@@ -72,6 +74,12 @@ def test_decoded_exposure_keeps_masks_problems_and_what_it_was_made_of(tmp_path)
             assert np.array_equal(mask, getattr(received, name))
     alone = read_readouts(tmp_path / "r.h5", only=["WFI03"])
     assert (alone.detectors, list(alone.readouts)) == (("WFI02", "WFI03"), ["WFI03"])
+
+
+def version_of(tmp_path, streams):
+    (exposure,) = receive(streams).exposures.values()
+    write_decoded(tmp_path / "other.h5", exposure, {})
+    return read_readouts(tmp_path / "other.h5").reliability.version
 
 
 def test_unknown_attitude_survives_the_file(tmp_path):

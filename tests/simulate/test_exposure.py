@@ -276,3 +276,19 @@ def test_light_that_is_missing_is_refused():
     rate[3, 3] = np.nan
     with pytest.raises(ValueError, match="finite"):
         run(rate)
+
+
+def test_guide_window_shows_the_pixels_of_each_read_and_changes_no_other():
+    area = {"x": 300, "y": 200, "nx": 24, "ny": 16}
+    maps = draw_maps(STATE, "WFI01", WINDOW)
+    light = np.full(WINDOW.active_shape, 20.0)
+    arguments = (light, maps, STATE, PATTERN, "WFI01", KEY, 7, 4000)
+    guided, alone = expose(*arguments, guide=area), expose(*arguments)
+    np.testing.assert_array_equal(guided.data, alone.data)
+    assert alone.guide is None
+    assert (guided.guide.x, guided.guide.y) == (300, 200)
+    assert guided.guide.pixels.shape == (sum(PATTERN.reads_per_resultant), 16, 24)
+    # Resultants of one read: the first one and the last one.
+    own = np.s_[200 - WINDOW.y :, 300 - WINDOW.x :]
+    for k, cycle in ((0, 0), (-1, -1)):
+        np.testing.assert_array_equal(guided.guide.pixels[cycle], guided.data[k][own][:16, :24])

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from sent_packets import changed, head, payload_of
 
 from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
-from tessella.telemetry.assembly import Received
+from tessella.telemetry.assembly import Part, Received
 from tessella.telemetry.decode import receive
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.layout import amp33_window
@@ -82,6 +83,7 @@ class Outcome:
     #: Pixels that arrived and are not those that were sent.
     n_wrong: int
     seconds: float
+    cpu_seconds: float
     #: Most memory that was taken besides the stream; 0 where it was not looked at.
     peak_octets: int
 
@@ -154,24 +156,24 @@ def _place(octets: bytes, windows: dict[str, Window]) -> Place:
     apid = unpack_primary(octets).apid
     if apid == IDLE:
         return Place(-1, "", "idle", ())
-    head = np.frombuffer(octets, HEADER, 1)[0]
-    exposure = int(head["exposure"]) - FIRST.key.exposure
-    detector = f"WFI{head['sca']:02d}" if head["sca"] else ""
+    said = head(octets)
+    exposure = int(said["exposure"]) - FIRST.key.exposure
+    detector = f"WFI{said['sca']:02d}" if said["sca"] else ""
     if apid in (HOUSEKEEPING, ATTITUDE):
         name = "attitude" if apid == ATTITUDE else "detector" if detector else "exposure"
         return Place(exposure, detector, name, ())
     base = next(base for base in (GUIDE, AMP33, SCIENCE) if apid > base)
     if base == GUIDE:
-        return Place(exposure, detector, "guide", (int(head["resultant"]),))
+        return Place(exposure, detector, "guide", (int(said["resultant"]),))
     window = windows[detector] if base == SCIENCE else amp33_window(windows[detector])
-    y, x = int(head["first_row"]) - window.y, int(head["first_column"]) - window.x
-    area = slice(y, y + int(head["rows"])), slice(x, x + int(head["columns"]))
-    if head["resultant"] == REFERENCE_READ:
+    y, x = int(said["first_row"]) - window.y, int(said["first_column"]) - window.x
+    area = slice(y, y + int(said["rows"])), slice(x, x + int(said["columns"]))
+    if said["resultant"] == REFERENCE_READ:
         return Place(
             exposure, detector, "reference_read" if base == SCIENCE else "reference_amp33", area
         )
     array = "data" if base == SCIENCE else "amp33"
-    return Place(exposure, detector, array, (int(head["resultant"]), *area))
+    return Place(exposure, detector, array, (int(said["resultant"]), *area))
 
 
 Stream = list[Segment]
@@ -236,8 +238,8 @@ def lie_about_length(stream: Stream, rng: Rng) -> None:
         stream[i] = Segment(octets[:4] + length.to_bytes(2, "big") + octets[6:])
         return
     # A checksum that fits the lie, on a packet that is too short; its end is left over.
-    head, kept = np.frombuffer(octets, HEADER, 1), int(rng.integers(0, len(octets) - 50))
-    short = packet(head, octets[HEADER.itemsize : HEADER.itemsize + kept])
+    kept = int(rng.integers(0, len(octets) - 50))
+    short = changed(octets, payload_of(octets)[:kept])
     stream[i] = Segment(short + octets[len(short) :])
 
 
@@ -252,33 +254,27 @@ def insert_garbage(stream: Stream, rng: Rng) -> None:
     stream[i] = Segment(octets[:a] + garbage + octets[a:])
 
 
-def _change_headers(stream: Stream, rng: Rng, change: Callable[[np.ndarray], None]) -> None:
+def _change_headers(stream: Stream, rng: Rng, change: Callable[[np.void], dict]) -> None:
     a = int(rng.integers(len(stream)))
     for i in range(a, min(a + int(rng.integers(1, 60)), len(stream))):
         octets, number = stream[i]
         if number is not None and unpack_primary(octets).apid != IDLE:
-            header = np.frombuffer(octets, HEADER, 1).copy()
-            change(header)
-            stream[i] = Segment(packet(header, octets[HEADER.itemsize : -2]), number)
+            stream[i] = Segment(changed(octets, **change(head(octets))), number)
 
 
 def wrap_counts(stream: Stream, rng: Rng) -> None:
     shift = int(rng.integers(1 << 14))
 
-    def change(header: np.ndarray) -> None:
-        sequence = int(header["sequence"][0])
-        header["sequence"] = sequence & 0xC000 | (sequence + shift) & 0x3FFF
+    def change(said: np.void) -> dict:
+        sequence = int(said["sequence"])
+        return {"sequence": sequence & 0xC000 | (sequence + shift) & 0x3FFF}
 
     _change_headers(stream, rng, change)
 
 
 def jump_clock(stream: Stream, rng: Rng) -> None:
     seconds = int(rng.integers(0, 1 << 32))
-
-    def change(header: np.ndarray) -> None:
-        header["seconds"] = seconds
-
-    _change_headers(stream, rng, change)
+    _change_headers(stream, rng, lambda said: {"seconds": seconds})
 
 
 def truncate(stream: Stream, rng: Rng) -> None:
@@ -327,20 +323,28 @@ def outcome(original: Original, stream: Stream, looks_at_memory: bool = False) -
                 part = next(detectors, None)
             if part is None:
                 break
-            detector = part[0].detector
+            with clock:
+                _write_nowhere(part)
+            detector, readout, received = part.detector, part.readout(), part.received()
             waiting.remove(detector)
-            n_lost += _n_lost(original, number, detector, whole, part[1])
-            n_wrong += _n_wrong(original.readouts[number][detector], *part)
-            del part
+            n_lost += _n_lost(original, number, detector, whole, received)
+            n_wrong += _n_wrong(original.readouts[number][detector], readout, received)
+            del part, readout, received
         if exposure is not None:
             n_lost += sum((number, detector, "detector") in records for detector in waiting)
     with clock:
         ledger = reception.ledger()
     tracemalloc.stop()
     ledger.check()
-    return Outcome(
-        len(data), ledger.counts.n_rejected, n_lost, n_wrong, clock.seconds, clock.peak_octets
-    )
+    took = clock.seconds, clock.cpu_seconds
+    return Outcome(len(data), ledger.counts.n_rejected, n_lost, n_wrong, *took, clock.peak_octets)
+
+
+def _write_nowhere(part: Part) -> None:
+    """Make the planes of a detector one after the other, as they are written."""
+    for cells in (part.data, part.amp33, part.reference_read, part.reference_amp33):
+        for number in range(len(cells)):
+            cells.plane(number), cells.received(number)
 
 
 class _Clock:
@@ -348,7 +352,8 @@ class _Clock:
 
     def __init__(self, looks_at_memory: bool) -> None:
         self.looks_at_memory = looks_at_memory
-        self.seconds, self.peak_octets = 0.0, 0
+        self.seconds = self.cpu_seconds = 0.0
+        self.peak_octets = 0
         if looks_at_memory:
             tracemalloc.start()
         self.before = tracemalloc.get_traced_memory()[0]
@@ -356,10 +361,11 @@ class _Clock:
     def __enter__(self) -> None:
         if self.looks_at_memory:
             tracemalloc.reset_peak()
-        self.start = time.perf_counter()
+        self.start = time.perf_counter(), time.process_time()
 
     def __exit__(self, *error: object) -> None:
-        self.seconds += time.perf_counter() - self.start
+        self.cpu_seconds += time.process_time() - self.start[1]
+        self.seconds += time.perf_counter() - self.start[0]
         if self.looks_at_memory:
             taken = tracemalloc.get_traced_memory()[1] - self.before
             self.peak_octets = max(self.peak_octets, taken)

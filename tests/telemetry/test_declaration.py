@@ -4,6 +4,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from sent_packets import head, payload_of
 
 from tessella.telemetry.declaration import read_declaration
 from tessella.telemetry.encode import packetize
@@ -56,7 +57,7 @@ def test_payload_headers_and_payloads_are_the_same(packets, theirs, header):
         if fields["apid"] == IDLE:
             assert fields["fill"] == packet[6:-2]
             continue
-        ours = np.frombuffer(packet, HEADER, 1)[0]
+        ours = head(packet)
         for name in HEADER.names[3:]:
             if name == "fraction":
                 assert fields[name] == int.from_bytes(ours[name].tobytes(), "big")
@@ -66,7 +67,7 @@ def test_payload_headers_and_payloads_are_the_same(packets, theirs, header):
         assert key == header.key
         assert [fields[name] for name in vars(key)] == list(vars(key).values())
         if fields["apid"] < ATTITUDE:
-            assert fields["payload"] == packet[HEADER.itemsize : -2]
+            assert fields["payload"] == payload_of(packet)
 
 
 def test_records_are_the_same(packets, theirs):
@@ -75,7 +76,7 @@ def test_records_are_the_same(packets, theirs):
         if fields["apid"] not in (ATTITUDE, HOUSEKEEPING):
             continue
         dtype = RECORDS.get((fields["apid"], fields["sca"]), DETECTOR_RECORD)
-        record = np.frombuffer(packet[HEADER.itemsize : -2], dtype)[0]
+        record = np.frombuffer(payload_of(packet), dtype)[0]
         for name in dtype.names:
             value = record[name].item()
             found = fields[name].rstrip("\0") if isinstance(value, bytes) else fields[name]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sent_packets import apid, changed, head, payload_of
 
-from tessella.telemetry.codecs import CODEC_NUMBERS, RICE
+from tessella.telemetry.codecs import CODEC_NUMBERS, CODECS, RICE
 from tessella.telemetry.decode import decode
 from tessella.telemetry.encode import packetize
 from tessella.telemetry.fates import Fate
@@ -17,7 +18,6 @@ from tessella.telemetry.packets import (
     HOUSEKEEPING,
     IDLE,
     identification,
-    packet,
     unpack_primary,
 )
 from tessella.telemetry.records import pack_exposure
@@ -34,22 +34,6 @@ def packets(header, readouts):
 @pytest.fixture(scope="module")
 def compressed(header, readouts):
     return packetize(header, readouts, codec="rice")
-
-
-def apid(packet: bytes) -> int:
-    return unpack_primary(packet).apid
-
-
-def head(packet: bytes) -> np.ndarray:
-    return np.frombuffer(packet, HEADER, 1)
-
-
-def changed(sent: bytes, payload: bytes | None = None, **fields) -> bytes:
-    """Return a sound packet with other fields or another payload."""
-    header = head(sent).copy()
-    for name, value in fields.items():
-        header[name] = value
-    return packet(header, sent[HEADER.itemsize : -2] if payload is None else payload)
 
 
 def decode_one(header, *streams):
@@ -356,10 +340,37 @@ def test_packet_that_cannot_be_decompressed_gives_way_to_an_earlier_one(
     header, readouts, compressed
 ):
     science = next(p for p in compressed if apid(p) == 0x101 and head(p)["codec"] == RICE)
-    broken = changed(science, payload=science[HEADER.itemsize : HEADER.itemsize + 4])
+    broken = changed(science, payload=payload_of(science)[:4])
     exposure, ledger = decode_one(header, b"".join([*compressed, broken]))
     assert ledger.rejected == {"cannot be decompressed": 1}
     assert (ledger.missing_rows, ledger.used) == (0, len(compressed) - ledger.idle)
+    assert_received_pixels_are_those_sent(exposure, readouts)
+
+
+def test_repeats_that_cannot_be_decompressed_cost_one_attempt_each(
+    header, readouts, compressed, monkeypatch
+):
+    tried = []
+    rice = CODECS[RICE]
+    counted = rice._replace(decode=lambda *coded: tried.append(coded) or rice.decode(*coded))
+    monkeypatch.setitem(CODECS, RICE, counted)
+    science = next(p for p in compressed if apid(p) == 0x101 and head(p)["codec"] == RICE)
+    whole = payload_of(science)
+    broken = [changed(science, payload=whole[: 4 + i % 9] + bytes([i])) for i in range(100)]
+    exposure, ledger = decode_one(header, b"".join([*compressed, *broken]))
+    assert ledger.rejected == {"cannot be decompressed": 100}
+    assert (ledger.missing_rows, ledger.used) == (0, len(compressed) - ledger.idle)
+    assert_received_pixels_are_those_sent(exposure, readouts)
+    n_coded = sum(head(p)["codec"] == RICE for p in compressed if apid(p) != IDLE)
+    assert len(tried) == n_coded + 100
+
+    # Nothing else carries its cells.
+    kept = [p for p in compressed if p != science]
+    exposure, ledger = decode_one(header, b"".join([*kept, *broken]))
+    assert ledger.rejected == {"cannot be decompressed": 100}
+    n_pixels = int(head(science)["rows"]) * int(head(science)["columns"])
+    planes = exposure.received["WFI01"]
+    assert sum((~getattr(planes, name)).sum() for name in PLANES) == n_pixels
     assert_received_pixels_are_those_sent(exposure, readouts)
 
 

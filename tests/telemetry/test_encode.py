@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sent_packets import head
 
 from tessella.telemetry.checksum import crc
 from tessella.telemetry.clock import read_time, seconds_since_epoch
@@ -38,8 +39,7 @@ def test_first_and_last_packet_of_a_resultant_are_marked(packets):
     for packet in packets:
         primary = unpack_primary(packet)
         if primary.apid == 0x101:
-            head = np.frombuffer(packet, HEADER, 1)[0]
-            flags[int(head["resultant"])].append(primary.sequence_flags)
+            flags[int(head(packet)["resultant"])].append(primary.sequence_flags)
     assert sorted(flags) == [0, 1, 0xFFFF]
     for marks in flags.values():
         assert (marks[0], marks[-1]) == (1, 2)
@@ -48,7 +48,7 @@ def test_first_and_last_packet_of_a_resultant_are_marked(packets):
 
 def test_resultant_is_timed_at_the_end_of_its_last_read(packets, header):
     science = [packet for packet in packets if unpack_primary(packet).apid == 0x101]
-    heads = np.concatenate([np.frombuffer(packet, HEADER, 1) for packet in science])
+    heads = np.array([head(packet) for packet in science])
     elapsed = read_time(heads[heads["resultant"] == 1]) - seconds_since_epoch(header.start_time)
     # Resultant 1 of table 3 ends with read 3; half a tick of the clock and float64 at 2e8 s.
     np.testing.assert_allclose(elapsed, 3 * 3.16247, rtol=0, atol=2e-7)

@@ -74,3 +74,13 @@ def test_memory_stays_below_four_times_the_stream(codec):
     stream = [Segment(octets, number) for number, octets in enumerate(original.packets)]
     result = outcome(original, stream, looks_at_memory=True)
     assert result.peak_octets < 4 * result.n_octets
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_memory_of_a_stream_cut_to_an_eighth_goes_with_what_is_left_of_it(is_wide):
+    original = make_original("rice", is_wide)
+    stream = [Segment(octets, number) for number, octets in enumerate(original.packets)]
+    outcome(original, stream[: len(stream) // 8])  # compiles
+    result = outcome(original, stream[: len(stream) // 8], looks_at_memory=True)
+    # Besides, one plane is written at a time: 2 octets a pixel, or 1 of flags.
+    assert result.peak_octets < 3 * result.n_octets + 3 * 1280 * 128

@@ -21,6 +21,8 @@ FROM_LEVEL2 = {"align_exposures", "solve_astrometry", "match_skies", "find_outli
 FROM_LEVEL2 |= {"coadd_patch", "make_report"}
 STAGES = {script.stem for script in (ROOT / "workflow_scripts").glob("*.py")}
 STAGES -= CALIBRATION
+# On request.
+STAGES -= {"write_guide_window"}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,23 @@ def demo(tmp_path_factory):
     done = snakemake("-n", "--configfile", ROOT / "config/demo.yaml", cwd=work)
     assert done.returncode == 0, done.stderr
     return jobs_of(done.stdout)
+
+
+def test_guide_windows_of_the_simulator_become_products(tmp_path):
+    overlay = tmp_path / "guided.yaml"
+    area = "{x: 1800, y: 1800, nx: 32, ny: 16}"
+    overlay.write_text(f"expose: {{guide_window: {area}}}\n")
+    done = snakemake("-n", "--configfile", ROOT / "config/demo.yaml", overlay, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    jobs = jobs_of(done.stdout)
+    made = [job.outputs for job in jobs if job.rule == "write_guide_window"]
+    exposed = {job.outputs[0] for job in jobs if job.rule == "simulate_exposure"}
+    assert len(made) >= len(exposed)
+    assert all(name.endswith("_gw.asdf") for (name,) in made)
+    overlay.write_text(f"expose: {{guide_window: {area.replace('1800', '1')}}}\n")
+    done = snakemake("-n", "--configfile", ROOT / "config/demo.yaml", overlay, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "it leaves the window of the detector that is read" in done.stderr
 
 
 @pytest.fixture(scope="module")

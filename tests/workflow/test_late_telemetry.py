@@ -1,8 +1,7 @@
 """A folder that telemetry arrives in: what is made, what waits, what late packets make again."""
 
-import os
+import json
 import re
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,14 @@ from .conftest import ROOT, jobs_of, snakemake
 POINTINGS = {1: (12.108, 85.255), 2: (12.1238833, 85.2555861)}
 KEYS = {n: ExposureKey(1, 1, 1, 1, 1, 1, n) for n in POINTINGS}
 DAY = 86400
+
+
+def a_day_later(work) -> None:
+    known = work / "results/late/plan/known_exposures.json"
+    entries = json.loads(known.read_text())
+    for entry in entries.values():
+        entry["first_seen"] -= 1.1 * DAY
+    known.write_text(json.dumps(entries))
 
 
 def packets_of(number: int) -> list[bytes]:
@@ -77,7 +84,7 @@ def test_incomplete_exposure_waits_then_is_made_as_it_is_then_again_with_what_ca
     assert "Nothing to be done" in run("-n").stdout
 
     # A day later nothing more has come.
-    os.utime(inbox / "first.l0", (time.time() - 1.1 * DAY,) * 2)
+    a_day_later(work)
     done = run("--cores", 2)
     assert "held" not in done.stderr
     assert sorted(path.name[:25] for path in made.iterdir()) == [key.name for key in KEYS.values()]
@@ -92,3 +99,20 @@ def test_incomplete_exposure_waits_then_is_made_as_it_is_then_again_with_what_ca
     assert [path for path in decode.inputs if path.endswith(".l0")] == [
         str(inbox / name) for name in ("first.l0", "rest.l0")
     ]
+
+
+def test_archived_file_takes_back_nothing(run, inbox, work):
+    second = packets_of(2)
+    write_level0(inbox / "rest.l0", second[len(second) // 2 :], {})
+    run("--cores", 2)
+    made = {path: path.stat().st_mtime_ns for path in work.glob("results/late/level*/*")}
+    (inbox / "first.l0").rename(work / "first.l0")
+    done = run("--cores", 2)
+    for key in KEYS.values():
+        assert f"{key.name}: stays as it was made: {inbox}/first.l0 (as it was," in done.stderr
+    assert "decode_telemetry" not in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    (work / "first.l0").rename(inbox / "first.l0")
+    done = run("-n")
+    assert "Nothing to be done" in done.stdout
+    assert "stays" not in done.stderr

@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import asdf
 import numpy as np
 import pytest
+from sent_packets import is_record_of
 
 from tessella.flags import DO_NOT_USE, DROPOUT
-from tessella.models import ExposureHeader, ExposureKey, Readout, Window
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
 from tessella.telemetry.encode import packetize
-from tessella.telemetry.packets import HEADER, HOUSEKEEPING, unpack_primary
 
 from .conftest import ROOT
 
@@ -29,19 +30,15 @@ def readout(number: int) -> Readout:
     return Readout(f"WFI{number:02d}", WINDOW, *planes, 4000)
 
 
-def is_record_of(packet: bytes, number: int) -> bool:
-    head = np.frombuffer(packet, HEADER, 1)[0] if len(packet) > HEADER.itemsize + 2 else None
-    return unpack_primary(packet).apid == HOUSEKEEPING and head["sca"] == number
+def run(script, *words):
+    command = [sys.executable, str(ROOT / f"workflow_scripts/{script}.py"), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
 def make_level1(tmp_path):
     """Decode packets and assemble the ramps of some detectors; return their trees by detector."""
-
-    def run(script, *words):
-        command = [sys.executable, str(ROOT / f"workflow_scripts/{script}.py"), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
 
     def make(packets, detectors):
         (tmp_path / "sent.l0").write_bytes(b"".join(packets))
@@ -52,7 +49,8 @@ def make_level1(tmp_path):
         run(
             "decode_telemetry",
             *("--options", json.dumps(options), "--exposure", KEY.name),
-            *("--telemetry", f"@{tmp_path}/list.txt", "--readouts", readouts, "--ledger", ledger),
+            *("--telemetry", f"@{tmp_path}/list.txt", "--holdings", tmp_path / "holdings"),
+            *("--readouts", readouts, "--ledger", ledger),
         )
         own = ("--options", json.dumps(options), "--readouts", readouts)
         run("assemble_ramp", *own, "--ramps", *ramps.values())
@@ -77,6 +75,42 @@ def test_each_file_holds_the_detector_it_is_named_after_in_any_order_of_a_subset
     counts = read_ledger(ledger).counts
     assert counts.rejected == {"of a detector that is not asked for": 2 * 6 * 16}
     assert counts.missing_rows == 0
+
+
+def test_exposure_that_ended_early_is_made_lost_detectors_as_long_as_the_others(make_level1):
+    sent = [readout(n) for n in (1, 2)]
+    short = [replace(one, data=one.data[:3], amp33=one.amp33[:3]) for one in sent]
+    packets = packetize(HEADER_OF_EXPOSURE, short, codec="none")
+    found, _ = make_level1([p for p in packets if not is_record_of(p, 2)], ["WFI01", "WFI02"])
+    for one in found.values():
+        about = one["meta"]["exposure"]
+        assert (about["truncated"], about["nresultants"]) == (True, 3)
+        assert one["data"].shape[0] == len(about["read_pattern"]) == 3
+    assert (np.asarray(found["WFI01"]["data"]) == 4001).all()
+
+
+def test_guide_window_becomes_a_file_and_its_place_is_told_in_level_1(make_level1, tmp_path):
+    from tessella.io.level1 import read_ramp
+
+    cycles = np.random.default_rng(2).integers(0, 9000, (4, 8, 16), dtype=np.uint16)
+    guided = replace(readout(2), guide=GuideWindow(1800, 1810, cycles))
+    found, _ = make_level1(packetize(HEADER_OF_EXPOSURE, [readout(1), guided]), ["WFI01", "WFI02"])
+    path = tmp_path / "gw.asdf"
+    run(
+        "write_guide_window",
+        *("--readouts", tmp_path / "readouts.h5", "--detector", "WFI02", "--guide-window", path),
+    )
+    with asdf.open(path) as file:
+        track = file["roman"]["track_data"]
+        assert np.array_equal(track["pedestal_resultants"], cycles[::2])
+        assert np.array_equal(track["signal_resultants"], cycles[1::2])
+    star = found["WFI02"]["meta"]["guide_star"]
+    corners = [star[f"window_{name}"] for name in ("xstart", "ystart", "xstop", "ystop")]
+    assert corners == [1800, 1810, 1816, 1818]
+    # From there the calibration knows which pixels are read with it.
+    ramp, _ = read_ramp(tmp_path / "WFI02_uncal.asdf", WINDOW)
+    assert ramp.guide_window == (8, 24, 18, 26)
+    assert read_ramp(tmp_path / "WFI01_uncal.asdf", WINDOW)[0].guide_window is None
 
 
 def test_detector_without_housekeeping_is_flagged_and_named_and_shifts_no_other(make_level1):

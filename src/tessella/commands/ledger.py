@@ -1,8 +1,6 @@
 """Show what became of the packets and rows of an exposure, and where its packets are."""
 
 import argparse
-import re
-from pathlib import Path
 
 from tessella.commands.packets import show
 from tessella.errors import DataError
@@ -26,21 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a ledger; it is an error if it does not balance."""
-    from tessella.io.ledgers import find_ledger, read_ledger
+    from tessella.io.ledgers import origin_of, read_ledger
     from tessella.run.ledger_text import list_ledger
 
-    detector = args.detector or _detector_of(args.exposure)
-    ledger = read_ledger(find_ledger(args.exposure))
+    origin = origin_of(args.exposure)
+    ledger = read_ledger(origin.ledger)
     ledger.check()
+    told = ledger.versions.get(origin.exposure)
+    if origin.version not in (None, told):
+        raise DataError(
+            f"{args.exposure}: it was made of the packets of version {origin.version}, "
+            f"{origin.ledger} tells of version {told}; run snakemake again, which makes both of one"
+        )
+    detector = args.detector or origin.detector
     known = sorted({row.apid % 32 for row in ledger.rows})
     if detector is not None and detector.upper() not in {f"WFI{number:02d}" for number in known}:
         names = ", ".join(f"WFI{number:02d}" for number in known)
         raise DataError(f"{args.exposure}: the ledger has no detector {detector}; it has {names}")
     show(list_ledger(ledger, None if detector is None else detector.upper()))
     return 0
-
-
-def _detector_of(exposure: str) -> str | None:
-    """Return the detector that a file of an exposure is of, by its name."""
-    found = re.search(r"_(wfi\d{2})_", Path(exposure).name)
-    return found and found.group(1)

@@ -11,6 +11,7 @@ from tessella.run.status import (
     SUMMARY,
     Line,
     figures,
+    held_back,
     obstacles,
     places,
     read_summary,
@@ -65,6 +66,8 @@ def show(results: str, log: str | None, file: TextIO) -> int:
         _table(console, figures(summary))
     for trouble in bad:
         console.print(f"{trouble.outcome}: {trouble.file}: {trouble.reason}", markup=False)
+    for line in held_back(folder):
+        console.print(line, markup=False)
     if record is not None:
         for line in [*retries(record), *(obstacles(record) if unfinished else [])]:
             console.print(line, markup=False)

@@ -21,7 +21,29 @@ _EV_PER_ELECTRON = 0.5
 
 
 def draw_cosmic_rays(shape: tuple[int, int], time_s: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw the electrons that cosmic rays leave in a time.
+    """Draw the electrons that cosmic rays leave in a time, as an image.
+
+    Returns
+    -------
+    ndarray of shape `shape`, float32
+        What `cosmic_ray_hits` gives, and 0 elsewhere.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> draw_cosmic_rays((64, 64), 100.0, rng).max() > 1000
+    np.True_
+    """
+    electrons = np.zeros(shape, np.float32)
+    rows, columns, hit = cosmic_ray_hits(shape, time_s, rng)
+    electrons[rows, columns] = hit
+    return electrons
+
+
+def cosmic_ray_hits(
+    shape: tuple[int, int], time_s: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the pixels that cosmic rays hit in a time.
 
     Parameters
     ----------
@@ -32,16 +54,17 @@ def draw_cosmic_rays(shape: tuple[int, int], time_s: float, rng: np.random.Gener
 
     Returns
     -------
-    ndarray of shape `shape`, float32
-        Electrons; whole numbers.
+    rows, columns : ndarray of shape (n,), int
+        Each pixel once.
+    electrons : ndarray of shape (n,), float32
+        Whole numbers.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(1)
-    >>> draw_cosmic_rays((64, 64), 100.0, rng).max() > 1000
-    np.True_
+    >>> rows, columns, electrons = cosmic_ray_hits((64, 64), 100.0, np.random.default_rng(1))
+    >>> rows.size == electrons.size > 10
+    True
     """
-    electrons = np.zeros(shape)
     area_cm2 = shape[0] * shape[1] * (PIXEL_UM * 1e-4) ** 2
     n = rng.poisson(FLUX * area_cm2 * time_s)
     x = rng.uniform(-0.5, shape[1] - 0.5, n)
@@ -51,12 +74,17 @@ def draw_cosmic_rays(shape: tuple[int, int], time_s: float, rng: np.random.Gener
     loss = np.clip(_moyal(rng, n), 0, _LOSS_MAX_EV_PER_UM)
     # A track that crosses the layer at a slant is longer than what is seen of it from above.
     charge = loss * np.hypot(length, _DEPTH_UM) / _EV_PER_ELECTRON
+    hit, left = [np.zeros(0, int)], [np.zeros(0)]
     for i in range(n):
         end = length[i] / PIXEL_UM * np.array([np.cos(angle[i]), np.sin(angle[i])])
         columns, rows, share = split_track((x[i], y[i]), (x[i] + end[0], y[i] + end[1]))
         inside = (columns >= 0) & (columns < shape[1]) & (rows >= 0) & (rows < shape[0])
-        np.add.at(electrons, (rows[inside], columns[inside]), charge[i] * share[inside])
-    return np.rint(electrons).astype(np.float32)
+        hit.append(rows[inside] * shape[1] + columns[inside])
+        left.append(charge[i] * share[inside])
+    pixels, which = np.unique(np.concatenate(hit), return_inverse=True)
+    electrons = np.bincount(which, np.concatenate(left), pixels.size)
+    rows, columns = np.divmod(pixels, shape[1])
+    return rows, columns, np.rint(electrons).astype(np.float32)
 
 
 def split_track(

@@ -141,23 +141,27 @@ def correlated_noise(
     True
     """
     ny, nx = window.shape
-    common = _series(ny, common_dn, exponent, rng)
-    noise = np.empty((ny, nx // CHANNEL_WIDTH, CHANNEL_WIDTH), np.float32)
-    for channel in range(noise.shape[1]):
-        line = common + _series(ny, channel_dn, exponent, rng)
+    n_channels = nx // CHANNEL_WIDTH
+    common = _series(1, ny, common_dn, exponent, rng)[0]
+    lines = _series(n_channels + 1, ny, channel_dn, exponent, rng)
+    noise = np.empty((ny, n_channels, CHANNEL_WIDTH), np.float32)
+    for channel in range(n_channels):
         is_reversed = (window.x // CHANNEL_WIDTH + channel) % 2
-        noise[:, channel] = line[:, ::-1] if is_reversed else line
-    return noise.reshape(ny, nx), common + _series(ny, channel_dn, exponent, rng)
+        place = noise[:, channel, ::-1] if is_reversed else noise[:, channel]
+        np.add(common, lines[channel], out=place)
+    return noise.reshape(ny, nx), common + lines[-1]
 
 
-def _series(ny: int, rms: float, exponent: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw noise in read time, (ny, 128)."""
+def _series(n: int, ny: int, rms: float, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw series of noise in read time, (n, ny, 128)."""
     if rms == 0:
-        return np.zeros((ny, CHANNEL_WIDTH), np.float32)
+        return np.zeros((n, ny, CHANNEL_WIDTH), np.float32)
     clocks = ny * ROW_CLOCKS
-    spectrum = rng.standard_normal((clocks // 2 + 1, 2), np.float32).view(np.complex64)[:, 0]
-    spectrum *= _amplitudes(ny, exponent) * np.float32(rms)
-    return fft.irfft(spectrum, clocks, workers=1).reshape(ny, ROW_CLOCKS)[:, :CHANNEL_WIDTH]
+    spectra = rng.standard_normal((n, clocks // 2 + 1, 2), np.float32).view(np.complex64)[..., 0]
+    spectra *= _amplitudes(ny, exponent) * np.float32(rms)
+    # Several at once are transformed side by side.
+    drawn = fft.irfft(spectra, clocks, workers=1, overwrite_x=True)
+    return drawn.reshape(n, ny, ROW_CLOCKS)[..., :CHANNEL_WIDTH]
 
 
 @lru_cache(maxsize=4)

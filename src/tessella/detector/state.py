@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessella.instrument.performance import read_noise_electrons
+from tessella.instrument.performance import read_noise_electrons, total_noise_electrons
 from tessella.models import BORDER, CHANNEL_WIDTH, DETECTOR_SIZE, Window
 from tessella.randomness import generator
 
@@ -19,6 +19,8 @@ _KERNEL_SUM_ERROR = 1e-3
 _LEAST_PERIOD = 24
 # ASSUME: a well holds half again the charge at which its counts saturate; beyond, light is lost.
 _WELL_OVER_SATURATION = 1.5
+#: Reads of the slopes whose noise was measured, and the time from the first to the last [s].
+_SLOPE_READS, _SLOPE_S = 55, 170.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class DetectorState:
     #: Electrons of one DN, and its relative scatter.
     gain_electrons_per_dn: float
     gain_scatter: float
-    #: Noise of one read [electrons]; None takes the detector's measured median. Relative scatter.
+    #: Noise of one read that no other pixel shares [electrons]; None takes what the detector's
+    #: measured median holds beside the 1/f noise below. Relative scatter.
     read_noise_electrons: float | None
     read_noise_scatter: float
     #: Noise of reference pixels over that of the others; None where they carry no signal at all.
@@ -66,6 +69,9 @@ class DetectorState:
     #: read of the whole detector [DN]; 0 for none.
     correlated_noise_dn: float
     channel_noise_dn: float
+    #: Random walk of each pixel from read to read [electrons], 0 for none; None takes what the
+    #: detector's measured noise of slopes leaves.
+    pixel_drift_electrons: float | None
     #: Snowballs: large events with a saturated core and a halo [1 / cm^2 / s].
     snowballs_per_cm2_s: float
     #: Transient of the first read of WFI18, which no other detector shows: amplitudes of its two
@@ -160,7 +166,7 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
 
     noise_electrons = state.read_noise_electrons
     if noise_electrons is None:
-        noise_electrons = read_noise_electrons(detector)
+        noise_electrons = _noise_alone(state, detector)
     gain = state.gain_electrons_per_dn * (1 + state.gain_scatter * normal("gain"))
     read_noise = (
         noise_electrons
@@ -192,6 +198,39 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
         is_dead=is_dead,
         is_hot=is_hot,
     )
+
+
+def _noise_alone(state: DetectorState, detector: str) -> float:
+    """Return what the measured noise of a read holds beside the 1/f noise [electrons]."""
+    shared = np.hypot(state.correlated_noise_dn, state.channel_noise_dn)
+    alone = read_noise_electrons(detector) ** 2 - (state.gain_electrons_per_dn * shared) ** 2
+    if alone <= 0:
+        raise ValueError(
+            f"{detector}: 1/f noise of {shared:.3g} DN is more than all of its measured noise of a "
+            f"read, {read_noise_electrons(detector):.3g} electrons; give read_noise_electrons"
+        )
+    return float(np.sqrt(alone))
+
+
+def drift_electrons(state: DetectorState, detector: str) -> float:
+    """Return the step of the random walk of each pixel from read to read [electrons].
+
+    Where the state does not give it, what explains the measured noise of slopes of 55 reads,
+    beside the measured noise of a read and the dark current: increments between reads count in a
+    slope by the sum of the weights of all later reads.
+
+    Examples
+    --------
+    >>> # drift_electrons(state, "WFI01")    # 0.5
+    """
+    if state.pixel_drift_electrons is not None:
+        return state.pixel_drift_electrons
+    reads = np.arange(_SLOPE_READS) - (_SLOPE_READS - 1) / 2
+    weights = reads / np.sum(reads**2) * (_SLOPE_READS - 1)
+    of_reads, of_steps = np.sum(weights**2), np.sum(np.cumsum(weights[::-1])[:-1] ** 2)
+    step = _SLOPE_S / (_SLOPE_READS - 1)
+    left = total_noise_electrons(detector) ** 2 - of_reads * read_noise_electrons(detector) ** 2
+    return float(np.sqrt(max(left / of_steps - state.dark_electrons_per_s * step, 0.0)))
 
 
 def _draw(

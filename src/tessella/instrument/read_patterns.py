@@ -5,7 +5,7 @@ frame time is that of the same source. Spectroscopic tables: revision G of the m
 documentation (roman-docs.stsci.edu, "Spectroscopy MultiAccum Tables").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -25,6 +25,8 @@ class ReadPattern:
     #: Number of reads in each resultant; no read is skipped.
     reads_per_resultant: tuple[int, ...]
     frame_time: float = IMAGING_FRAME_TIME
+    #: Only the first resultants of the table were taken.
+    is_truncated: bool = False
 
     @property
     def reads(self) -> tuple[tuple[int, ...], ...]:
@@ -39,6 +41,19 @@ class ReadPattern:
     def exposure_time(self) -> float:
         """Time from the reset to the end of the last read [s]."""
         return sum(self.reads_per_resultant) * self.frame_time
+
+    def first(self, n_resultants: int) -> "ReadPattern":
+        """Return the pattern of an exposure that ended after some resultants.
+
+        Examples
+        --------
+        >>> short = read_patterns()[3].first(2)
+        >>> short.reads, short.is_truncated, read_patterns()[3].first(5).is_truncated
+        (((1,), (2, 3)), True, False)
+        """
+        is_truncated = n_resultants < len(self.reads_per_resultant)
+        taken = self.reads_per_resultant[:n_resultants]
+        return replace(self, reads_per_resultant=taken, is_truncated=is_truncated)
 
 
 _PATTERNS = (

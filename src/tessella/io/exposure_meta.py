@@ -112,7 +112,7 @@ def exposure_meta(
             "frame_time": pattern.frame_time,
             "exposure_time": duration,
             "effective_exposure_time": duration,
-            "truncated": False,
+            "truncated": pattern.is_truncated,
             "hga_move": False,
             "read_pattern": [list(reads) for reads in pattern.reads],
         },

@@ -62,7 +62,7 @@ def telemetry_inventory(
     paths: list[Path],
     cache: Path | None = None,
     windows: Mapping[str, Window] | None = None,
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
+) -> tuple[list[dict[str, Any]], dict[str, float], list[dict[str, str]]]:
     """List the exposures of which telemetry files hold something, with those files.
 
     Parameters
@@ -79,18 +79,25 @@ def telemetry_inventory(
         As `PlannedExposure` has them, those that are announced.
     completeness : dict of str to float
         By exposure: the share of its pixels that arrived; 0 where it is not announced.
+    refused : list of dict
+        Files that are not read (`what`) and the reason.
     """
     from tessella.io.holdings import holdings_of
 
     found, completeness = [], {}
-    for key, (holding, files) in holdings_of(paths, cache).items():
+    held, unread = holdings_of(paths, cache)
+    for key, (holding, files) in held.items():
         completeness[key.name] = holding.completeness_of(windows)
         if holding.announced.header is not None:
             entry = asdict(_planned(holding.announced.header))
             entry["telemetry"] = files
-            entry["detectors"] = dict.fromkeys(holding.announced.sound(), ())
+            sound = holding.announced.sound()
+            entry["detectors"] = dict.fromkeys(sound, ())
+            asked_for = holding.announced.sound(windows)
+            entry["guided"] = [name for name, setup in asked_for.items() if setup.guide is not None]
             found.append(entry)
-    return found, completeness
+    refused = [{"what": file, "reason": reason} for file, reason in unread.items()]
+    return found, completeness, refused
 
 
 def level2_inventory(
@@ -185,14 +192,14 @@ if __name__ == "__main__":
     paths = [Path(name) for name in sys.stdin.read().splitlines()]
     given = json.loads(options)
     try:
-        answer: dict[str, Any] = {"excluded": [], "completeness": {}}
+        answer: dict[str, Any] = {"excluded": [], "completeness": {}, "refused": []}
         if kind == "level2":
             found, answer["excluded"] = level2_inventory(paths, Window(**given["window"]))
         elif kind == "level1":
             found = level1_inventory(paths, Window(**given["window"]))
         else:
             windows = dict.fromkeys(given["detectors"], Window(**given["window"]))
-            found, answer["completeness"] = telemetry_inventory(
+            found, answer["completeness"], answer["refused"] = telemetry_inventory(
                 paths, Path(given["cache"]), windows
             )
         sys.stdout.write(json.dumps({"exposures": found, **answer}))

@@ -8,12 +8,14 @@ stands apart, in the metadata, so that the two can be held against each other.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tessella.errors import DataError
@@ -35,6 +37,7 @@ _SCHEMA = pa.schema(
 )
 _ROWS = "rows"
 _EXPOSURE = re.compile(r"r\d{19}_\d{4}")
+_SUFFIX = "_ledger.parquet"
 
 
 def write_ledger(
@@ -55,7 +58,11 @@ def write_ledger(
     named = [file._replace(name=name) for file, name in zip(ledger.files, names, strict=True)]
     planes = pa.Table.from_pylist([_plane_row(row) for row in ledger.rows], _SCHEMA)
     whole = pa.concat_tables([_range_table(ledger.ranges, names), planes]).combine_chunks()
-    about = {"files": json.dumps(named), "conflicting": str(ledger.conflicting)}
+    about = {
+        "files": json.dumps(named),
+        "conflicting": str(ledger.conflicting),
+        "versions": json.dumps(ledger.versions, sort_keys=True),
+    }
     table = whole.replace_schema_metadata(about)
     with replacing(path, provenance) as part:
         pq.write_table(table, part, compression="zstd")
@@ -74,39 +81,81 @@ def read_ledger(path: str | Path) -> Ledger:
         table = pq.read_table(path)
         about = table.schema.metadata
         files = tuple(File(*entry) for entry in json.loads(about[b"files"]))
-        rows = table.to_pylist()
+        is_row = pc.equal(table["fate"], _ROWS)
         return Ledger(
-            _ranges([row for row in rows if row["fate"] != _ROWS], [file.name for file in files]),
-            tuple(_rows(row) for row in rows if row["fate"] == _ROWS),
+            _ranges(table.filter(pc.invert(is_row)), [file.name for file in files]),
+            tuple(map(_rows, table.filter(is_row).to_pylist())),
             files,
             int(about[b"conflicting"]),
+            json.loads(about[b"versions"]),
         )
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: no readable packet ledger ({error}); decode again") from error
 
 
-def find_ledger(exposure: str | Path) -> Path:
-    """Return the ledger of an exposure: the file itself, or that of a Level 1 or decoded file.
+@dataclass(frozen=True)
+class Origin:
+    """The ledger that a file came from, and what of it is its own."""
+
+    ledger: Path
+    #: None where the file holds no detector of its own.
+    detector: str | None = None
+    #: Of the packets that the file was made of; None where it does not say.
+    version: str | None = None
+
+    @property
+    def exposure(self) -> str:
+        """Name of the exposure."""
+        return self.ledger.name.removesuffix(_SUFFIX)
+
+
+def origin_of(exposure: str | Path) -> Origin:
+    """Return where an exposure came from: a ledger itself, what a Level 1 file says, or a name.
 
     Raises
     ------
     DataError
-        If there is none; what was looked for is named.
+        If there is no such file or ledger, or the file does not say; what was looked for is named.
     """
     path = Path(exposure)
-    if path.name.endswith("_ledger.parquet") and path.is_file():
-        return path
+    if path.name.endswith(_SUFFIX) and path.is_file():
+        return Origin(path)
+    if path.suffix == ".asdf":
+        return _origin_of_product(path)
     name = _EXPOSURE.match(path.name)
-    if name:
-        folders = (path.parent, path.parent.parent / "level0", path.parent / "level0")
-        for folder in folders:
-            found = folder / f"{name.group()}_ledger.parquet"
-            if found.is_file():
-                return found
-    expected = f"{name.group() if name else '<exposure>'}_ledger.parquet"
+    if name is None:
+        raise DataError(
+            f"{path}: no exposure; name a ledger, a Level 1 file of a run, or "
+            "results/<run>/<exposure>"
+        )
+    return Origin(_beside(path, f"{name.group()}{_SUFFIX}"))
+
+
+def _origin_of_product(path: Path) -> Origin:
+    """Read what a Level 1 file says of the packets that it was made of."""
+    # asdf takes a second to load.
+    from tessella.io.asdf_files import open_roman
+
+    with open_roman(path, with_arrays=False) as roman:
+        meta = roman["meta"]
+        name = str(meta.get("exposure", {}).get("sdf_log_file"))
+        detector = str(meta.get("instrument", {}).get("detector"))
+        version = meta.get("tessella", {}).get("telemetry", {}).get("version")
+    if not name.endswith(_SUFFIX):
+        raise DataError(
+            f"{path}: meta.exposure.sdf_log_file is {name}, expected a packet ledger; Level 1 "
+            "files that tessella made from telemetry name theirs"
+        )
+    return Origin(_beside(path, name), detector, version and str(version))
+
+
+def _beside(path: Path, name: str) -> Path:
+    for folder in (path.parent, path.parent.parent / "level0", path.parent / "level0"):
+        if (folder / name).is_file():
+            return folder / name
     raise DataError(
-        f"{path}: no {expected} there nor in ../level0; name a ledger, a Level 1 file of a run, "
-        "or results/<run>/<exposure>"
+        f"{path}: no {name} there nor in ../level0; "
+        "keep the file in its run, or the ledger beside it"
     )
 
 
@@ -179,20 +228,30 @@ def key_of(name: str) -> ExposureKey:
     return ExposureKey(*map(int, [*parts, name[21:]]))
 
 
-def _ranges(rows: Sequence[Mapping[str, Any]], files: Sequence[str]) -> np.ndarray:
-    ranges = np.zeros(len(rows), RANGE)
+def _ranges(table: pa.Table, files: Sequence[str]) -> np.ndarray:
+    """Return the ranges of a table, column by column: there may be millions of them."""
+    ranges = np.zeros(len(table), RANGE)
     numbers = {name: number for number, name in enumerate(files)}
-    for entry, row in zip(ranges, rows, strict=True):
-        entry["stream"], entry["fate"] = numbers[row["file"]], _CODES[row["fate"]]
-        entry["apid"] = NONE if row["apid"] is None else row["apid"]
-        entry["resultant"] = NONE if row["resultant"] is None else row["resultant"]
-        entry["start"], entry["stop"] = row["first_octet"], row["stop_octet"]
-        for name in ("packets", "octets", "first_count", "last_count"):
-            entry[name] = row[name]
-        if row["exposure"]:
-            key = key_of(row["exposure"])
-            entry["visit_key"], entry["exposure"] = pack_visit(key), key.exposure
+    ranges["stream"] = _coded(table["file"], lambda name: numbers[name])
+    ranges["fate"] = _coded(table["fate"], lambda name: _CODES[name])
+    # Fragments and idle packets are of no exposure.
+    names = table["exposure"]
+    ranges["visit_key"] = _coded(names, lambda name: pack_visit(key_of(name)) if name else 0)
+    ranges["exposure"] = _coded(names, lambda name: key_of(name).exposure if name else 0)
+    for name in ("apid", "resultant"):
+        ranges[name] = table[name].fill_null(NONE).to_numpy()
+    ranges["start"] = table["first_octet"].to_numpy()
+    ranges["stop"] = table["stop_octet"].to_numpy()
+    for name in ("packets", "octets", "first_count", "last_count"):
+        ranges[name] = table[name].to_numpy()
     return ranges
+
+
+def _coded(column: pa.ChunkedArray, code_of: Callable[[str], int]) -> np.ndarray:
+    """Return the number of each text of a column: (n,) uint64."""
+    coded = column.combine_chunks().dictionary_encode()
+    codes = np.array([code_of(text) for text in coded.dictionary.to_pylist()], np.uint64)
+    return codes[coded.indices.to_numpy()]
 
 
 def _rows(row: Mapping[str, Any]) -> Rows:

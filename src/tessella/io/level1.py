@@ -17,6 +17,7 @@ from tessella.models import (
     CHANNEL_WIDTH,
     EXPOSURE_TYPES,
     ExposureHeader,
+    GuideWindow,
     Ramp,
     Reliability,
     Window,
@@ -35,6 +36,7 @@ def write_ramp(
     provenance: Mapping[str, Any],
     reliability: Reliability | None = None,
     complete_fraction: float = 1.0,
+    guide: GuideWindow | None = None,
 ) -> None:
     """Write a Level 1 file that validates against RAD.
 
@@ -44,28 +46,35 @@ def write_ramp(
     ramp : Ramp
     header : ExposureHeader
     pattern : ReadPattern
+        Of the MultiAccum table; an exposure may have ended after its first resultants.
     provenance : mapping
         How the file is made.
     reliability : Reliability, optional
         Of the exposure; absent where the pixels have not been through telemetry.
     complete_fraction : float
         An exposure of which a smaller share of the pixels arrived has a ``data_problem``.
+    guide : GuideWindow, optional
+        Its place is told, for pixels that are read with it.
 
     Raises
     ------
     DataError
-        If the ramp does not have as many resultants as its read pattern, or the schema refuses it.
+        If the ramp has none or more resultants than its read pattern, or the schema refuses it.
     """
-    if ramp.data.shape[0] != len(pattern.reads):
+    n_resultants = ramp.data.shape[0]
+    if not 0 < n_resultants <= len(pattern.reads):
         raise DataError(
-            f"{path}: {ramp.data.shape[0]} resultants, but MultiAccum table {pattern.number} has "
+            f"{path}: {n_resultants} resultants, but MultiAccum table {pattern.number} has "
             f"{len(pattern.reads)}"
         )
+    pattern = pattern.first(n_resultants)
     model = rdm.ScienceRawModel.create_fake_data()
     update(
         model.meta, exposure_meta(header, ramp.detector, ramp.window, pattern, ramp.encoding_offset)
     )
     model.meta["tessella"] = {**provenance, "window": vars(ramp.window)}
+    if guide is not None:
+        update(model.meta, {"guide_star": _corners(guide)})
     if reliability is not None:
         update(model.meta, _reliability(reliability, header, complete_fraction))
     model.data, model.amp33, model.resultantdq = ramp.data, ramp.amp33, ramp.resultant_dq
@@ -75,6 +84,16 @@ def write_ramp(
         # Not of the official schema, which has no flags for the reference output.
         model["amp33_dq"] = ramp.amp33_dq
     save_model(model, path, provenance)
+
+
+def _corners(guide: GuideWindow) -> dict[str, int]:
+    _, ny, nx = guide.pixels.shape
+    return {
+        "window_xstart": guide.x,
+        "window_ystart": guide.y,
+        "window_xstop": guide.x + nx,
+        "window_ystop": guide.y + ny,
+    }
 
 
 def _reliability(

@@ -4,7 +4,9 @@ Nothing here loads the libraries of the official formats: stages of many ranks s
 second.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,14 @@ class Pixels:
     def _array(self, name: str, first: int, stop: int) -> np.ndarray:
         array = self._arrays[name]
         return np.asarray(array.rows(first, stop) if hasattr(array, "rows") else array[first:stop])
+
+
+def kept_open(n: int = 16) -> Callable[[Path, float], Pixels]:
+    """Return what opens images that were checked before, and keeps the last `n` of them open.
+
+    Whoever goes through any number of images holds the descriptions of a few.
+    """
+    return lru_cache(n)(partial(Pixels, is_checked=True))
 
 
 @kernel

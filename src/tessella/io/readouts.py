@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
@@ -21,7 +22,8 @@ from tessella.models import (
     Reliability,
     Window,
 )
-from tessella.telemetry.assembly import Assembly, Received
+from tessella.telemetry.assembly import Assembly, Part, Received
+from tessella.telemetry.cells import Cells
 
 _PLANES = ("data", "amp33", "reference_read", "reference_amp33")
 
@@ -58,14 +60,12 @@ def write_decoded(path: str | Path, exposure: Assembly, provenance: Mapping[str,
     """Decode an exposure and write it, a detector at a time."""
     with replacing(path, provenance) as part, new_hdf5(part) as file:
         file.attrs["header"] = json.dumps(asdict(exposure.header))
-        for readout, received in exposure.detectors():
-            group = _write_readout(file, readout).create_group("received")
-            _write_planes(group, received)
-            group["guide"] = received.guide
-            # The next one is decoded before the names are bound to it.
-            del readout, received
+        for part_of_detector in exposure.detectors():
+            _write_part(file, part_of_detector)
+            # The next one is decoded before the name is bound to it.
+            del part_of_detector
         reliability = Reliability(
-            exposure.problems, exposure.completeness, exposure.n_files, exposure.clock_is_sound
+            exposure.problems, exposure.completeness, exposure.version, exposure.clock_is_sound
         )
         file.attrs["reliability"] = json.dumps(asdict(reliability))
 
@@ -108,28 +108,59 @@ def read_readouts(path: str | Path, only: Sequence[str] | None = None) -> Readou
         raise DataError(f"{path}: no readable file of readouts ({error}); make it again") from error
 
 
-def _write_readout(file: h5py.File, readout: Readout) -> h5py.Group:
-    group = file.create_group(readout.detector)
-    group.attrs.update(asdict(readout.window))
-    group.attrs["encoding_offset"] = readout.encoding_offset
-    _write_planes(group, readout)
-    if readout.guide is not None:
-        guide = group.create_dataset("guide", data=readout.guide.pixels, fletcher32=True)
-        guide.attrs.update({"x": readout.guide.x, "y": readout.guide.y})
+def _write_readout(file: h5py.File, readout: Readout) -> None:
+    group = _new_group(file, readout.detector, readout.window, readout.encoding_offset)
+    for name in _PLANES:
+        array = getattr(readout, name)
+        _write_planes(group, name, array.shape, array.dtype, array.reshape(-1, *array.shape[-2:]))
+    _write_guide(group, readout.guide)
+
+
+def _write_part(file: h5py.File, part: Part) -> None:
+    """Write a detector as far as it arrived, a plane at a time."""
+    group = _new_group(file, part.detector, part.window, part.encoding_offset)
+    received = group.create_group("received")
+    for name in _PLANES:
+        cells: Cells = getattr(part, name)
+        shape = cells.shape[1:] if name.startswith("reference") else cells.shape
+        numbers = range(len(cells))
+        _write_planes(group, name, shape, np.uint16, map(cells.plane, numbers))
+        _write_planes(received, name, shape, bool, map(cells.received, numbers))
+    _write_guide(group, part.guide_window)
+    received["guide"] = part.guided
+
+
+def _new_group(file: h5py.File, detector: str, window: Window, encoding_offset: int) -> h5py.Group:
+    group = file.create_group(detector)
+    group.attrs.update(asdict(window))
+    group.attrs["encoding_offset"] = encoding_offset
     return group
 
 
-def _write_planes(group: h5py.Group, source: Readout | Received) -> None:
-    for name in _PLANES:
-        array = getattr(source, name)
-        # One chunk a plane; flags shrink to nothing, noise would not.
-        group.create_dataset(
-            name,
-            data=array,
-            chunks=(1,) * (array.ndim - 2) + array.shape[-2:],
-            compression="lzf" if array.dtype == bool else None,
-            fletcher32=True,
-        )
+def _write_guide(group: h5py.Group, window: GuideWindow | None) -> None:
+    if window is not None:
+        guide = group.create_dataset("guide", data=window.pixels, fletcher32=True)
+        guide.attrs.update({"x": window.x, "y": window.y})
+
+
+def _write_planes(
+    group: h5py.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    planes: Iterable[np.ndarray],
+) -> None:
+    # One chunk a plane; flags shrink to nothing, noise would not.
+    written = group.create_dataset(
+        name,
+        shape,
+        dtype,
+        chunks=(1,) * (len(shape) - 2) + shape[-2:],
+        compression="lzf" if dtype is bool else None,
+        fletcher32=True,
+    )
+    for number, plane in enumerate(planes):
+        written[number if len(shape) > 2 else ()] = plane
 
 
 def _read_planes(group: h5py.Group) -> dict[str, np.ndarray]:

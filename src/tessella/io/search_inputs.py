@@ -1,11 +1,11 @@
 """Images of a patch, made ready for the search for outliers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tessella.coadd.outlier_search import SearchInput
 from tessella.errors import DataError
-from tessella.io.level2_pixels import Pixels
+from tessella.io.level2_pixels import Pixels, Rows
 from tessella.io.placed_inputs import PlacedInput
 
 
@@ -42,7 +42,9 @@ def placed_of(
     return list(found.values())
 
 
-def search_input(path: Path, placed: PlacedInput) -> SearchInput:
+def search_input(
+    path: Path, placed: PlacedInput, opened: Callable[[Path, float], Pixels]
+) -> SearchInput:
     """Make an image ready for the search.
 
     Parameters
@@ -50,7 +52,14 @@ def search_input(path: Path, placed: PlacedInput) -> SearchInput:
     path : path
         Of an image that a rank of this job has held against its seal.
     placed : PlacedInput
+    opened : callable
+        Of `tessella.io.level2_pixels.kept_open`.
     """
-    pixels = Pixels(path, placed.conversion, is_checked=True)
-    sky = placed.level, placed.slope_x, placed.slope_y
-    return SearchInput(placed.places, pixels.rows, pixels.forget, *sky)
+
+    def read(first: int, stop: int) -> Rows:
+        return opened(path, placed.conversion).rows(first, stop)
+
+    def forget() -> None:
+        opened(path, placed.conversion).forget()
+
+    return SearchInput(placed.places, read, forget, placed.level, placed.slope_x, placed.slope_y)

@@ -18,11 +18,12 @@ from tessella.astrometry.tangent import pixel_to_sky
 from tessella.config import Config
 from tessella.errors import DataError
 from tessella.io.atomic import replacing
-from tessella.models import IMAGING, Lattice, PlannedExposure
+from tessella.io.held import Held, write_held
+from tessella.models import IMAGING, Lattice, PlannedExposure, exposure_of
 from tessella.plan.exposures import elements_of, read_exposures
-from tessella.plan.given import exposure_of, exposures_of_files, files_given, with_attitudes
+from tessella.plan.given import exposures_of_files, files_given, with_attitudes
 from tessella.plan.groupings import groups_of
-from tessella.plan.inbox import Held, look, seen
+from tessella.plan.inbox import Made, look, remember, seen
 from tessella.plan.limits import refuse_far, refuse_large
 from tessella.plan.patches import PlannedPatch, patch_name, plan_patches
 from tessella.plan.quality_cuts import Exclusion, exclusions, read_quality, refuse_foreign
@@ -30,6 +31,7 @@ from tessella.plan.selection import (
     CHECKED_TYPES,
     NONE,
     OPTIONAL_TYPES,
+    ReferenceRow,
     context_of,
     read_reference_table,
     reference_types,
@@ -76,8 +78,10 @@ class Plan:
     selected: dict[str, str]
     #: Images that belong to a group and are not added in it.
     excluded: list[Exclusion]
-    #: Exposures of telemetry that are not made yet.
+    #: Exposures of telemetry that are not made, or not again, and files that are not read.
     held: list[Held]
+    #: Exposures of telemetry, and what those are made of that are.
+    known: dict[str, Made | None]
 
     @property
     def program(self) -> int:
@@ -100,7 +104,7 @@ def _key(config: Config, base: str | Path) -> str:
     if config.source == "simulate":
         parts.append(find_file(str(config.exposures), base).read_text())
     elif config.source == "telemetry":
-        parts.append([vars(arrival) for arrival in seen(config)])
+        parts.append(seen(config).decides())
     else:
         parts.append(
             [
@@ -112,9 +116,9 @@ def _key(config: Config, base: str | Path) -> str:
     if config.groupings.table is not None:
         table = find_file(config.groupings.table, base)
         parts.append(table.read_text() if table.is_file() else None)
-    sources = sorted(
-        [*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.parent.glob("sky/*.py")]
-    )
+    package = Path(__file__).parents[1]
+    # With what a planned exposure is: plans of before it has changed cannot be read.
+    sources = sorted([*package.glob("plan/*.py"), *package.glob("sky/*.py"), package / "models.py"])
     parts.append([source.read_text() for source in sources])
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -135,6 +139,7 @@ def make_plan(config: Config, base: str | Path) -> Plan:
     """
     unused: list[Exclusion] = []
     held: list[Held] = []
+    known: dict[str, Made | None] = {}
     if config.source == "simulate":
         table = find_file(str(config.exposures), base)
         exposures = with_attitudes(
@@ -142,26 +147,24 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         )
     else:
         given = exposures_of_files(config)
-        exposures, unused, held = given.exposures, given.excluded, given.held
+        exposures, unused, held, known = given.exposures, given.excluded, given.held, given.known
     _check_exposures(exposures)
     rows = read_reference_table(find_file(config.references.table, base))
     selections: dict[str, Selection] = {}
     selected: dict[str, str] = {}
-    for exposure in exposures:
-        needed = reference_types(exposure.exposure_type, bool(exposure.level2))
-        optional = () if exposure.level2 else (*OPTIONAL_TYPES, *CHECKED_TYPES)
-        for detector in exposure.detectors:
-            chosen = select(rows, needed, detector, exposure, optional)
-            selection = Selection(
-                detector,
-                exposure.element,
-                {reftype: row.file_for(detector, exposure) for reftype, row in chosen.items()},
-                context_of(chosen.values()),
-                {reftype: row.sha256 for reftype, row in chosen.items() if row.sha256 != NONE},
-            )
-            name = selection_id(selection.files, selection.context, detector, exposure.element)
+    for exposure in list(exposures):
+        try:
+            own = list(_selections(rows, exposure))
+        except DataError as error:
+            # One of many that arrive does not stop the others.
+            if config.source != "telemetry" or len(exposures) == 1:
+                raise
+            exposures.remove(exposure)
+            held.append(Held(exposure.name, str(error)))
+            continue
+        for name, selection in own:
             selections[name] = selection
-            selected[f"{exposure.name} {detector}"] = name
+            selected[f"{exposure.name} {selection.detector}"] = name
     tiles, excluded = _grouped_tiles([one for one in exposures if one.is_aligned], config, base)
     return Plan(
         {exposure.name: exposure for exposure in exposures},
@@ -171,7 +174,27 @@ def make_plan(config: Config, base: str | Path) -> Plan:
         selected,
         [*unused, *excluded],
         held,
+        known,
     )
+
+
+def _selections(
+    rows: list[ReferenceRow], exposure: PlannedExposure
+) -> Iterator[tuple[str, Selection]]:
+    """Give the selection of each detector of an exposure and its name."""
+    needed = reference_types(exposure.exposure_type, bool(exposure.level2))
+    optional = () if exposure.level2 else (*OPTIONAL_TYPES, *CHECKED_TYPES)
+    for detector in exposure.detectors:
+        chosen = select(rows, needed, detector, exposure, optional)
+        selection = Selection(
+            detector,
+            exposure.element,
+            {reftype: row.file_for(detector, exposure) for reftype, row in chosen.items()},
+            context_of(chosen.values()),
+            {reftype: row.sha256 for reftype, row in chosen.items() if row.sha256 != NONE},
+        )
+        files, context = selection.files, selection.context
+        yield selection_id(files, context, detector, exposure.element), selection
 
 
 def _grouped_tiles(
@@ -279,7 +302,11 @@ def load_plan(config: Config, base: str | Path, is_start: bool = True) -> Plan:
             part.write_text(_checked(json.dumps(asdict(plan), indent=1)))
         kept = _read(path)
         assert kept is not None
-    return _plan_of(kept)
+    plan = _plan_of(kept)
+    if is_start and config.source == "telemetry":
+        remember(config, plan.known)
+        write_held(Path(config.results) / config.run, plan.held)
+    return plan
 
 
 def _plan_of(kept: dict[str, Any]) -> Plan:
@@ -291,6 +318,7 @@ def _plan_of(kept: dict[str, Any]) -> Plan:
         selected=kept["selected"],
         excluded=[Exclusion(**entry) for entry in kept["excluded"]],
         held=[Held(**entry) for entry in kept["held"]],
+        known={name: entry and Made(**entry) for name, entry in kept["known"].items()},
     )
 
 

@@ -37,6 +37,21 @@ _COUNTS = {
     "VISIT": 999,
     "EXPOSURE": 9999,
 }
+#: Columns of the numbers of a key.
+_KEY_NUMBERS = {
+    "program": ("PROGRAM", 99999),
+    **{
+        name: (column, _COUNTS[column])
+        for name, column in (
+            ("execution_plan", "PLAN"),
+            ("pass_number", "PASS"),
+            ("segment", "SEGMENT"),
+            ("observation", "OBSERVATION"),
+            ("visit", "VISIT"),
+            ("exposure", "EXPOSURE"),
+        )
+    },
+}
 COLUMNS = (
     "RA",
     "DEC",
@@ -76,6 +91,38 @@ def elements_of(exposure_type: str) -> tuple[str, ...]:
     if exposure_type == "WFI_FLAT":
         return tuple(element for element in optical_elements() if element != DARK_ELEMENT)
     return optical_elements()
+
+
+def oddity(exposure: PlannedExposure) -> str:
+    """Say why an exposure that telemetry announces cannot be processed; empty where it can.
+
+    Examples
+    --------
+    >>> key = ExposureKey(1, 1, 1, 1, 1, 1, 1)
+    >>> odd = PlannedExposure(key, "F158", 99, "2028-07-01T00:00:00", 1.0, 2.0, 3.0)
+    >>> oddity(odd)
+    'MA table 99 is not known; known are 3 4 5 1034'
+    """
+    for name, (column, largest) in _KEY_NUMBERS.items():
+        number = getattr(exposure.key, name)
+        if not 1 <= number <= largest:
+            return f"{column.lower()} {number} has no file name: it is 1 to {largest} there"
+    for name, column in (("ra", "RA"), ("dec", "DEC"), ("pa", "PA")):
+        low, high = _NUMBERS[column]
+        if not low <= getattr(exposure, name) <= high:
+            found = getattr(exposure, name)
+            return f"its {name} is {found:g}, which is not between {low:g} and {high:g} degrees"
+    kind, element = exposure.exposure_type, exposure.optical_element
+    if kind not in EXPOSURE_TYPES:
+        return f"exposure type {kind!r} is not known; known are {' '.join(EXPOSURE_TYPES)}"
+    if element not in elements_of(kind):
+        return f"optical element {element!r} is not for {kind}, but {' '.join(elements_of(kind))}"
+    if exposure.ma_table_number not in read_patterns():
+        known = " ".join(map(str, read_patterns()))
+        return f"MA table {exposure.ma_table_number} is not known; known are {known}"
+    if datetime.fromisoformat(exposure.start_time).tzinfo is not None:
+        return f"its start, {exposure.start_time}, has a time zone; it is UTC without one"
+    return ""
 
 
 def _usual_type(optical_element: str) -> str:

@@ -5,13 +5,22 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tessella.astrometry.wcs import attitude_of
 from tessella.config import Config
 from tessella.errors import DataError
-from tessella.models import ExposureKey, PlannedExposure
-from tessella.plan.inbox import Arrival, Held, cache_folder, seen
+from tessella.io.held import Held
+from tessella.models import PlannedExposure, exposure_of
+from tessella.plan.exposures import oddity
+from tessella.plan.inbox import (
+    Made,
+    cache_folder,
+    choose,
+    has_made,
+    known_of,
+    remember,
+    seen,
+)
 from tessella.plan.quality_cuts import Exclusion
 
 
@@ -25,7 +34,7 @@ def files_given(config: Config) -> list[Path]:
             f"{key}: no such folder: {folder}; name the folder that holds your {pattern} files"
         )
     files = sorted(Path(str(folder)).glob(pattern))
-    if not files:
+    if not files and not (config.source == "telemetry" and has_made(config)):
         raise DataError(f"{key}: no {pattern} file in {folder}")
     return files
 
@@ -55,8 +64,10 @@ class Given:
     exposures: list[PlannedExposure]
     #: Images that are added in no group.
     excluded: list[Exclusion]
-    #: Exposures of telemetry that are not made yet.
+    #: Exposures of telemetry that are not made, or not again, and files that are not read.
     held: list[Held]
+    #: Exposures of telemetry, and what those are made of that are.
+    known: dict[str, Made | None]
 
 
 def exposures_of_files(config: Config) -> Given:
@@ -69,8 +80,10 @@ def exposures_of_files(config: Config) -> Given:
         of Level 2 files may differ, and exposures of telemetry wait.
     """
     is_telemetry = config.source == "telemetry"
-    arrivals = {arrival.file: arrival for arrival in seen(config)} if is_telemetry else {}
-    files = list(arrivals) or [str(file) for file in files_given(config)]
+    if is_telemetry:
+        files = [arrival.file for arrival in seen(config).arrivals]
+    else:
+        files = [str(file) for file in files_given(config)]
     options = {
         "window": vars(config.detector_window),
         "cache": str(cache_folder(config)),
@@ -84,45 +97,27 @@ def exposures_of_files(config: Config) -> Given:
     answer = json.loads(done.stdout)
     excluded = [Exclusion(**entry) for entry in answer["excluded"]]
     found = [exposure_of(entry) for entry in answer["exposures"]]
-    held: list[Held] = []
+    held = [Held(**entry) for entry in answer["refused"]]
+    known: dict[str, Made | None] = {}
     if is_telemetry:
-        found, held = _of_telemetry(found, answer["completeness"], arrivals, config)
-    # Of telemetry, a detector that nothing is known of is made as one that is lost.
-    wanted = found if is_telemetry else _of_configured(found, config)
+        odd = {exposure.name: oddity(exposure) for exposure in found}
+        held += [Held(name, reason) for name, reason in odd.items() if reason]
+        plain = [exposure for exposure in found if not odd[exposure.name]]
+        shares = {name: n for name, n in answer["completeness"].items() if not odd.get(name)}
+        # Of telemetry, a detector that nothing is known of is made as one that is lost.
+        wanted, waiting = choose(plain, shares, config)
+        held += waiting
+        known = known_of(wanted, shares, config)
+        # Also where nothing is made yet: the waiting begins now.
+        remember(config, dict.fromkeys(known))
+        wanted = with_attitudes(wanted, config)
+    else:
+        wanted = _of_configured(found, config)
     if not wanted:
         reasons = "".join(f"; {one.reason}" for one in excluded)
-        reasons += "".join(f"; {one.exposure}: {one.reason}" for one in held)
+        reasons += "".join(f"; {one.what}: {one.reason}" for one in held)
         raise DataError(f"the given files hold no exposure of {_names(config)}{reasons}")
-    if is_telemetry:
-        wanted = with_attitudes(wanted, config)
-    return Given(wanted, excluded, held)
-
-
-def _of_telemetry(
-    found: list[PlannedExposure],
-    completeness: dict[str, float],
-    arrivals: dict[str, Arrival],
-    config: Config,
-) -> tuple[list[PlannedExposure], list[Held]]:
-    """Return the exposures that are made now, and those that are held back."""
-    wait = f"held until {config.telemetry.wait_hours:g} h after its first file, or more arrives"
-    announced = {exposure.name: exposure for exposure in found}
-    made, held = [], []
-    for name, share in completeness.items():
-        exposure = announced.get(name)
-        if exposure is None:
-            held.append(Held(name, "its housekeeping has not arrived; held until it does"))
-            continue
-        absent = sorted(set(config.detectors or ()) - set(exposure.detectors))
-        # The first of its files, so that what was made stays when more arrives.
-        is_old = any(arrivals[file].is_old for file in exposure.telemetry)
-        if is_old or (share >= config.telemetry.complete_fraction and not absent):
-            made.append(exposure)
-        elif absent:
-            held.append(Held(name, f"housekeeping of {absent[0]} has not arrived; {wait}"))
-        else:
-            held.append(Held(name, f"{100 * share:.2f} % of its pixels are there; {wait}"))
-    return made, held
+    return Given(wanted, excluded, held, known)
 
 
 def _names(config: Config) -> str:
@@ -153,15 +148,3 @@ def _of_configured(found: list[PlannedExposure], config: Config) -> list[Planned
                 "of it; every exposure needs all configured 'detectors'"
             )
     return wanted
-
-
-def exposure_of(entry: dict[str, Any]) -> PlannedExposure:
-    """Return an exposure from what JSON made of it."""
-    return PlannedExposure(
-        **{
-            **entry,
-            "key": ExposureKey(**entry["key"]),
-            "detectors": {name: tuple(numbers) for name, numbers in entry["detectors"].items()},
-            "telemetry": tuple(entry["telemetry"]),
-        }
-    )

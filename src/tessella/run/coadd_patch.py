@@ -1,7 +1,6 @@
 """The blocks of a patch's sums, brought up to date."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -10,13 +9,11 @@ import numpy as np
 from tessella.coadd.accumulate import Box, Sums, empty_context, empty_sums
 from tessella.coadd.block_sums import STRIP, add_image, blocks_of
 from tessella.errors import DataError
-from tessella.io.level2_pixels import Pixels
+from tessella.io.level2_pixels import Pixels, kept_open
 from tessella.io.sums import CHUNK_ROWS, SumsFile
 from tessella.models import Lattice
 from tessella.run.coadd_update import Change, Update, box_of
 
-#: Images that are kept open at a time.
-_OPEN = 16
 #: What rows of images cost a block beside those that fall on it: strips are read whole [pixels of
 #: the lattice].
 _STRIP_COST = 2 * STRIP
@@ -85,7 +82,7 @@ def make_blocks(
     """
     products: dict[str, np.ndarray] = {}
     cells = np.array([(b.x0, b.y0, b.nx, b.ny) for b in map(box_of, tiles)], np.int64)
-    opened = lru_cache(_OPEN)(partial(Pixels, is_checked=True))
+    opened = kept_open()
     for block in blocks:
         touching = [c for c in update.changes if block.overlaps(c.places.box)]
         if not touching:

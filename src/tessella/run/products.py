@@ -22,6 +22,7 @@ _KINDS = (
     ("level0/", "_ledger.parquet", "packet ledger"),
     ("level0/", "_readouts.h5", "decoded exposure"),
     ("level1/", "_uncal.asdf", "ramp"),
+    ("level1/", "_gw.asdf", "guide window"),
     ("level2/", "_cal.asdf", "image"),
     ("level2/", "_verdict.json", "verdict"),
     ("level2/", "_stars.ecsv", "table of stars"),

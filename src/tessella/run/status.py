@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessella.io.held import read_held
 from tessella.run.progress import Record, blocked
 
 SUMMARY = "quality/summary.json"
@@ -135,6 +136,11 @@ def retries(record: Record) -> list[str]:
     """Say which attempts failed before one that did not, or that still runs."""
     lost = {failure.job for failure in record.failures}
     return [f"tried again: {one.job}: {one.error}" for one in record.retried if one.job not in lost]
+
+
+def held_back(folder: str | Path) -> list[str]:
+    """Say which telemetry the last start of the run did not make, or not again, and why."""
+    return [f"held: {one.what}: {one.reason}" for one in read_held(folder)]
 
 
 def places(folder: str | Path) -> list[Line]:

@@ -1,18 +1,13 @@
 """One detector's exposure, from light to the numbers that are sent to the ground."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tessella.detector.converter import draw_converter
-from tessella.detector.cosmic_rays import draw_cosmic_rays
+from tessella.detector.cosmic_rays import cosmic_ray_hits
 from tessella.detector.dark_decay import dark_decay_of_read
-from tessella.detector.integral_nonlinearity import (
-    N_COUNTS,
-    ConverterTables,
-    apply_integral_nonlinearity,
-    tabulate,
-)
-from tessella.detector.ipc import couple_pixels
-from tessella.detector.linearity import apply_nonlinearity
+from tessella.detector.integral_nonlinearity import N_COUNTS, tabulate
 from tessella.detector.persistence_state import PersistenceState, persistence_electrons
 from tessella.detector.readout import (
     AMP33_CHANNEL,
@@ -23,14 +18,15 @@ from tessella.detector.readout import (
     offsets_of_columns,
 )
 from tessella.detector.reference_noise import correlated_noise
-from tessella.detector.saturation import clip_at_saturation
 from tessella.detector.snowballs import draw_snowballs
-from tessella.detector.state import DetectorMaps, DetectorState, is_reference
+from tessella.detector.state import DetectorMaps, DetectorState, drift_electrons, is_reference
 from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.instrument.read_patterns import ReadPattern
-from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, Readout
+from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, GuideWindow, Readout, Window
 from tessella.randomness import generator
 from tessella.simulate.earlier import add_light
+from tessella.simulate.photons import add_electrons, chance_of_none
+from tessella.simulate.read import read_pixels
 
 _ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
 
@@ -47,16 +43,17 @@ def expose(
     with_cosmic_rays: bool = True,
     earlier: PersistenceState | None = None,
     start_mjd: float = np.nan,
+    guide: Mapping[str, int] | None = None,
 ) -> Readout:
     """Read a detector while light falls on it.
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
     photons, dark current and what earlier exposures left arrive as Poisson numbers, and cosmic
     rays and snowballs hit; a read shows the charge so far through capacitance, gain, nonlinearity
-    and saturation, with what the electronics add: the drift of its channel, noise of its own and
-    noise that neighbours in read time share, the dark decay, the transient of WFI18. The
-    converter, not quite straight, rounds it down. On board the reads of a resultant are averaged,
-    rounded down, and sent as differences from the reference read.
+    and saturation, with what the electronics add: the drift of its channel and of itself, noise of
+    its own and noise that neighbours in read time share, the dark decay, the transient of WFI18.
+    The converter, not quite straight, rounds it down. On board the reads of a resultant are
+    averaged, rounded down, and sent as differences from the reference read.
 
     Parameters
     ----------
@@ -84,6 +81,9 @@ def expose(
         What earlier exposures left; needed where `state` has persistence.
     start_mjd : float
         Start of the exposure; needed where `state` has persistence.
+    guide : mapping of str to int, optional
+        ``x``, ``y``, ``nx`` and ``ny`` of a guide window within the window that is read, in the
+        4096 x 4096 frame. Each read gives one cycle of it.
 
     Returns
     -------
@@ -107,32 +107,39 @@ def expose(
             f"{state.persistence_ratio}; give what earlier exposures left where it is above 0"
         )
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
-    light = np.zeros(maps.window.shape)
-    light[_ACTIVE] = rate
-    electrons_per_read = (light * maps.flat + maps.dark) * pattern.frame_time
+    electrons_per_read = maps.dark * np.float32(pattern.frame_time)
+    electrons_per_read[_ACTIVE] += (rate * maps.flat[_ACTIVE]) * pattern.frame_time
+    none = chance_of_none(electrons_per_read)
     n_reads = sum(pattern.reads_per_resultant)
     drift = drift_of_channels(
         n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
     )
     charge = np.zeros(maps.window.shape, np.float32)
-    converter = None
+    walk, step = np.zeros_like(charge), drift_electrons(state, detector)
+    correction = None
     if state.integral_nonlinearity_dn:
-        converter = tabulate(np.arange(N_COUNTS), draw_converter(state, detector))
+        correction = tabulate(np.arange(N_COUNTS), draw_converter(state, detector)).correction
 
     def read_out(read: int) -> tuple[np.ndarray, np.ndarray]:
         added = _electronics(read, maps, state, detector, pattern.frame_time, numbers)
+        if step:
+            added[0][...] += walk / maps.gain
         rng = generator("read noise", *numbers, read)
-        return _read(charge, drift[read], added, maps, state, converter, rng)
+        return _read(charge, drift[read], added, maps, state, correction, rng)
 
     reference = read_out(0)
     memory, memory33 = Accumulator(reference[0].shape), Accumulator(reference[1].shape)
-    data, amp33 = [], []
+    data, amp33, cycles = [], [], []
     last_reads = {reads[-1] for reads in pattern.reads}
     for read in range(1, n_reads + 1):
-        charge += generator("electrons", *numbers, read).poisson(electrons_per_read)
+        seeds = generator("electrons", *numbers, read).integers(
+            0, 2**64, len(charge), dtype=np.uint64
+        )
+        add_electrons(charge, electrons_per_read, none, seeds)
         if with_cosmic_rays:
             rng = generator("cosmic rays", *numbers, read)
-            charge[_ACTIVE] += draw_cosmic_rays(rate.shape, pattern.frame_time, rng)
+            rows, columns, electrons = cosmic_ray_hits(rate.shape, pattern.frame_time, rng)
+            charge[_ACTIVE][rows, columns] += electrons
         if state.snowballs_per_cm2_s:
             rng = generator("snowballs", *numbers, read)
             flux = state.snowballs_per_cm2_s
@@ -141,9 +148,16 @@ def expose(
             edges = start_mjd + np.array([read - 1, read]) * pattern.frame_time / 86400
             leaking = state.persistence_ratio * persistence_electrons(earlier, *edges)
             charge[_ACTIVE] += generator("persistence", *numbers, read).poisson(leaking)
+        if step:
+            rng = generator("pixel drift", *numbers, read)
+            walk[_ACTIVE] += step * rng.standard_normal(rate.shape, np.float32)
         image, image33 = read_out(read)
         memory.add(image)
         memory33.add(image33)
+        if guide is not None:
+            # ASSUME: a read gives one cycle; the instrument reads a guide window 16 times a frame.
+            own = _place_of(guide, maps.window)
+            cycles.append(encode(image[own], reference[0][own], encoding_offset))
         if read in last_reads:
             data.append(encode(memory.average(), reference[0], encoding_offset))
             amp33.append(encode(memory33.average(), reference[1], encoding_offset))
@@ -155,8 +169,15 @@ def expose(
         reference_read=reference[0].astype(np.uint16),
         reference_amp33=reference[1].astype(np.uint16),
         encoding_offset=encoding_offset,
+        guide=None if guide is None else GuideWindow(guide["x"], guide["y"], np.stack(cycles)),
         left=None if earlier is None else add_light(earlier, rate, maps, pattern, start_mjd),
     )
+
+
+def _place_of(guide: Mapping[str, int], window: Window) -> tuple[slice, slice]:
+    """Return the rows and columns of a guide window in the window that is read."""
+    y, x = guide["y"] - window.y, guide["x"] - window.x
+    return slice(y, y + guide["ny"]), slice(x, x + guide["nx"])
 
 
 def _check(rate: np.ndarray, maps: DetectorMaps) -> None:
@@ -204,26 +225,20 @@ def _read(
     added: tuple[np.ndarray, np.ndarray],
     maps: DetectorMaps,
     state: DetectorState,
-    converter: ConverterTables | None,
+    correction: np.ndarray | None,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a window (ny, nx) and the reference output (ny, 128) once [DN]."""
     noise = rng.standard_normal(charge.shape, np.float32)
     noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
-    shown = np.zeros_like(charge)
-    held = np.minimum(charge, maps.full_well)
-    # Reference pixels hold no charge and are not coupled to those that do.
-    shown[_ACTIVE] = couple_pixels(held[_ACTIVE], np.array(state.ipc_kernel))
-    counts = apply_nonlinearity(maps.pedestal + shown / maps.gain, maps.nonlinearity)
-    counts = clip_at_saturation(counts, maps.saturation)
-    counts += offsets_of_columns(drift, maps.window) + maps.read_noise * noise
-    counts += added[0]
-    if converter is not None:
-        counts = apply_integral_nonlinearity(counts, converter, maps.window.x)
-    border = is_reference(maps.window)
-    if state.reference_pixel_noise_ratio is None:
-        counts[border] = 0
-        return convert(counts), np.zeros(noise33.shape, np.int32)
+    with_border = state.reference_pixel_noise_ratio is not None
+    read = read_pixels(
+        charge, maps, np.array(state.ipc_kernel), offsets_of_columns(drift, maps.window), added[0],
+        noise, correction, with_border,
+    )  # fmt: skip
+    if not with_border:
+        return read, np.zeros(noise33.shape, np.int32)
     # ASSUME: the converter of the reference output is straight; RAD has tables of the others only.
     level33 = np.float32(state.pedestal_dn) + drift[AMP33_CHANNEL] + added[1]
-    return convert(counts), convert(level33 + np.median(maps.read_noise[border]) * noise33)
+    border = is_reference(maps.window)
+    return read, convert(level33 + np.median(maps.read_noise[border]) * noise33)

@@ -1,5 +1,6 @@
 """One detector of one exposure: geometry, light of a sky or a lamp, and readout put together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ class Conditions:
     #: False leaves cosmic rays out.
     cosmic_rays: bool
     seed: int
+    #: First column and row in the frame and size of every detector's guide window; None: none.
+    guide_window: Mapping[str, int] | None = None
     #: Light that reaches the detector astray, over the zodiacal light.
     stray_light: float = 0.0
 
@@ -162,6 +165,7 @@ def _expose(
         conditions.cosmic_rays,
         earlier,
         _start_mjd(header),
+        conditions.guide_window,
     )
 
 

@@ -41,14 +41,16 @@ class Announcement:
         return {
             detector: setup
             for detector, setup in self.detectors.items()
-            if (pattern is None or setup.n_resultants <= len(pattern.reads))
+            if setup.n_resultants > 0
+            and (pattern is None or setup.n_resultants <= len(pattern.reads))
             and (windows is None or detector in windows)
         }
 
     def lost(self, windows: Mapping[str, Window] | None) -> dict[str, DetectorSetup]:
         """Return the detectors of `windows` that have no such record, as they were planned.
 
-        Their encoding offset, which is not known, is 0. Without an MA table there are none.
+        Their encoding offset, which is not known, is 0; an exposure that ended early did so in all
+        detectors. Without an MA table there are none.
 
         Examples
         --------
@@ -58,8 +60,10 @@ class Announcement:
         pattern, sound = self.pattern, self.sound()
         if pattern is None or windows is None:
             return {}
+        n_announced = [setup.n_resultants for setup in sound.values()]
+        n_resultants = max(n_announced, default=len(pattern.reads))
         return {
-            detector: DetectorSetup(window, len(pattern.reads), 0)
+            detector: DetectorSetup(window, n_resultants, 0)
             for detector, window in windows.items()
             if detector not in sound
         }

@@ -7,6 +7,7 @@ import numpy as np
 
 from tessella.models import GuideWindow, Readout, Window
 from tessella.telemetry.announcement import Announcement
+from tessella.telemetry.cells import Cells
 from tessella.telemetry.clock import seconds_since_epoch
 from tessella.telemetry.completeness import share
 from tessella.telemetry.fates import Fate
@@ -39,6 +40,58 @@ class Received:
     reference_amp33: np.ndarray
     #: (n_cycles,): the guide window arrived.
     guide: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One detector of an exposure as far as it arrived, not yet spread over whole planes."""
+
+    detector: str
+    window: Window
+    encoding_offset: int
+    #: Resultants; what did not arrive is the encoding offset.
+    data: Cells
+    amp33: Cells
+    #: One plane each; what did not arrive is 0.
+    reference_read: Cells
+    reference_amp33: Cells
+    #: Cycles of the guide window, where it is in the frame; None where there is none.
+    guide: Cells | None
+
+    @property
+    def guide_window(self) -> GuideWindow | None:
+        """The guide window with the pixels of all its cycles."""
+        if self.guide is None:
+            return None
+        return GuideWindow(self.guide.grid.x, self.guide.grid.y, self.guide.planes())
+
+    @property
+    def guided(self) -> np.ndarray:
+        """(n_cycles,) bool: the guide window arrived."""
+        return np.zeros(0, bool) if self.guide is None else self.guide.arrived[:, 0]
+
+    def readout(self) -> Readout:
+        """Return all pixels as whole planes."""
+        return Readout(
+            self.detector,
+            self.window,
+            self.data.planes(),
+            self.amp33.planes(),
+            self.reference_read.plane(0),
+            self.reference_amp33.plane(0),
+            self.encoding_offset,
+            self.guide_window,
+        )
+
+    def received(self) -> Received:
+        """Tell which pixels of the readout arrived."""
+        return Received(
+            self.data.all_received(),
+            self.amp33.all_received(),
+            self.reference_read.received(0),
+            self.reference_amp33.received(0),
+            self.guided,
+        )
 
 
 #: What notes call packets of a kind, after the name of their detector.
@@ -96,9 +149,13 @@ class Assembly:
         return self._n_checked > 0 and not self._n_jumped
 
     @property
-    def n_files(self) -> int:
-        """Return the number of streams that hold packets of it."""
-        return len(np.unique(self._index.stream[self._packets]))
+    def version(self) -> str:
+        """Return what tells the packets that were used; all detectors must have been read.
+
+        It is the same in whatever order, how often and in which files these came.
+        """
+        used = self._packets[self._fate[self._packets] == Fate.USED]
+        return f"{self._index.fingerprint(used):016x}"
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -114,40 +171,40 @@ class Assembly:
             problems.append(f"the clock was not checked: {reason}")
         return (*problems, *self._notes)
 
-    def detectors(self) -> Iterator[tuple[Readout, Received]]:
-        """Decode one detector after the other; each takes the memory of its own pixels."""
+    def detectors(self) -> Iterator["Part"]:
+        """Decode one detector after the other; each takes the memory of what arrived of it."""
         for detector, setup in sorted((self.setups | self.lost).items()):
             yield self._detector(detector, setup)
 
-    def _detector(self, detector: str, setup: DetectorSetup) -> tuple[Readout, Received]:
+    def _detector(self, detector: str, setup: DetectorSetup) -> "Part":
         window, offset, n = setup.window, setup.encoding_offset, setup.n_resultants
         science = self._place(SCIENCE, detector, Target(grid_of(window), n, True, offset))
         amp33 = Target(grid_of(amp33_window(window)), n, True, offset)
         reference = self._place(AMP33, detector, amp33)
-        self._n_pixels += science.n_pixels + reference.n_pixels
-        guide: GuideWindow | None = None
-        guided: np.ndarray = np.zeros(0, bool)
+        self._n_pixels += science.cells.n_pixels + reference.cells.n_pixels
+        guide: Cells | None = None
         if setup.guide is not None:
             n_cycles = len(setup.guide.pixels)
             target = Target(guide_grid(setup.guide), n_cycles, False, offset)
-            cycles = self._place(GUIDE, detector, target)
-            guide = GuideWindow(setup.guide.x, setup.guide.y, cycles.planes)
-            guided = np.asarray(cycles.received.all(axis=(1, 2)))
-        readout = Readout(
+            guide = self._place(GUIDE, detector, target).cells
+        part = Part(
             detector,
             window,
-            **_by_name(science.planes, reference.planes),
-            encoding_offset=offset,
+            offset,
+            data=science.cells.part(0, n, offset),
+            amp33=reference.cells.part(0, n, offset),
+            # What was measured has no offset.
+            reference_read=science.cells.part(n, n + 1, 0),
+            reference_amp33=reference.cells.part(n, n + 1, 0),
             guide=guide,
         )
-        received = Received(**_by_name(science.received, reference.received), guide=guided)
         if detector in self.lost:
             self._notes.append(
                 f"{detector}: no sound housekeeping was received; its pixels are lost"
             )
         else:
-            self._notes += _notes(detector, science, reference, guided)
-        return readout, received
+            self._notes += _notes(part)
+        return part
 
     def _of(self, apid: int) -> np.ndarray:
         """Return the packets of one kind, in the order in which they were received."""
@@ -223,26 +280,19 @@ class Assembly:
             self._check_clock(used, apid, "")
 
 
-def _by_name(science: np.ndarray, amp33: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "data": science[:-1],
-        "reference_read": science[-1],
-        "amp33": amp33[:-1],
-        "reference_amp33": amp33[-1],
-    }
-
-
-def _notes(detector: str, science: Placed, reference: Placed, guided: np.ndarray) -> list[str]:
+def _notes(part: Part) -> list[str]:
     """Say in words what is wrong with a detector besides missing rows."""
-    notes = []
-    if not science.received[:-1].any():
+    detector, notes = part.detector, []
+    there = part.data.arrived.any()
+    lost = part.reference_read.broken_rows
+    if not there:
         notes.append(f"{detector}: no pixels were received")
-    elif not science.received[-1].all():
-        lost = int(np.count_nonzero(~science.received[-1].all(axis=1)))
+    elif lost:
         notes.append(f"{detector}: rows of the reference read missing: {lost}")
-    if science.received[:-1].any() and not reference.received.all():
-        lost = int(np.count_nonzero(~reference.received.all(axis=2)))
+    lost = part.amp33.broken_rows + part.reference_amp33.broken_rows
+    if there and lost:
         notes.append(f"{detector}: rows of the reference output missing: {lost}")
-    if not guided.all():
-        notes.append(f"{detector}: guide windows missing: {np.count_nonzero(~guided)}")
+    if part.guide is not None and not part.guide.arrived.all():
+        n_lost = np.count_nonzero(~part.guide.arrived)
+        notes.append(f"{detector}: guide windows missing: {n_lost}")
     return notes

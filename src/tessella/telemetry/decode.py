@@ -5,7 +5,7 @@ columns), never by their sequence counts, so that their order, repetitions and d
 files do not matter. Of two packets for the same place the one received later counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,7 @@ class Reception:
             tuple(rows for exposure in exposures for rows in exposure.rows),
             tuple(File(f"stream {i}", *numbers) for i, numbers in enumerate(files)),
             sum(exposure.conflicting for exposure in exposures),
+            {key.name: exposure.version for key, exposure in self.exposures.items()},
         )
 
 
@@ -77,6 +78,7 @@ def receive(
     streams: Iterable[Stream],
     only: ExposureKey | None = None,
     windows: Mapping[str, Window] | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Reception:
     """Find the packets of some streams and the exposures that they announce.
 
@@ -90,13 +92,15 @@ def receive(
     windows : mapping of str to Window, optional
         The detectors to decode, with their windows: one without sound housekeeping is all missing.
         Pixels of others are rejected. Absent: decode the detectors that are announced.
+    parts : sequence of sequences of (int, int), optional
+        By stream: the octets that hold packets of `only` (`stretches`). Absent: all are read.
 
     Examples
     --------
     >>> list(receive([b"noise"]).exposures)
     []
     """
-    return Reception(index_packets(streams, only), windows)
+    return Reception(index_packets(streams, only, parts), windows)
 
 
 def decode(
@@ -120,11 +124,11 @@ def decode(
     reception = receive(streams, only)
     exposures = {}
     for key, assembly in reception.exposures.items():
-        parts = {readout.detector: (readout, got) for readout, got in assembly.detectors()}
+        parts = list(assembly.detectors())
         exposures[key] = DecodedExposure(
             assembly.header,
-            {detector: readout for detector, (readout, _) in parts.items()},
-            {detector: got for detector, (_, got) in parts.items()},
+            {part.detector: part.readout() for part in parts},
+            {part.detector: part.received() for part in parts},
             assembly.problems,
             assembly.clock_is_sound,
         )

@@ -44,11 +44,13 @@ class PacketIndex:
     apid: np.ndarray
     #: (n,) of `HEADER`
     header: np.ndarray
+    #: (n,) uint16
+    checksum: np.ndarray
     #: (k,) of `RANGE`: idle and unknown packets, those of other formats, and fragments.
     others: np.ndarray
     #: By stream: packets and fragments, but for those of exposures that were left out.
     received: tuple[int, ...]
-    #: By stream: octets of the packets of exposures that were left out.
+    #: By stream: octets of the packets of exposures that were left out, and all that was not read.
     left_out: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -63,6 +65,12 @@ class PacketIndex:
         start, stop = int(self.start[packet]), int(self.stop[packet])
         view = memoryview(self.streams[self.stream[packet]])
         return view[start + HEADER.itemsize : stop - CRC_OCTETS]
+
+    def payloads(self, packets: np.ndarray) -> Iterator[memoryview]:
+        """Give what `payload` returns for each of some packets of one stream."""
+        view = memoryview(self.streams[self.stream[packets[0]]])
+        start, stop = self.start[packets] + HEADER.itemsize, self.stop[packets] - CRC_OCTETS
+        return (view[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True))
 
     def neighbours(self, packets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Give packets in groups that lie near each other, so that little of a file is mapped.
@@ -89,6 +97,11 @@ class PacketIndex:
         """Tell which packets are of exposure `key`: (n,) bool."""
         return _belong_to(self.header, key)
 
+    def fingerprint(self, packets: np.ndarray) -> int:
+        """Return 64 bits that tell a set of packets, by headers and checksums, in any order."""
+        rows = self.header[packets].view(np.uint8).reshape(-1, HEADER.itemsize)
+        return int(_fingerprint(rows, self.checksum[packets]))
+
     def ranges(self, fate: np.ndarray) -> np.ndarray:
         """Return the ranges of all packets and fragments: (m,) of `RANGE`.
 
@@ -110,7 +123,11 @@ def release(stream: Stream) -> None:
         stream.madvise(mmap.MADV_DONTNEED)
 
 
-def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) -> PacketIndex:
+def index_packets(
+    streams: Iterable[Stream],
+    only: ExposureKey | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
+) -> PacketIndex:
     """Find the packets of all streams and read their headers.
 
     Memory grows with the packets of the exposures asked for, not with the streams.
@@ -121,6 +138,8 @@ def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) ->
         In the order in which the ground received them; they stay referenced, not copied.
     only : ExposureKey, optional
         Leave out the packets of other exposures; absent: take all.
+    parts : sequence of sequences of (int, int), optional
+        By stream: the octets to read (`stretches`); others count as left out. Absent: all.
 
     Examples
     --------
@@ -129,18 +148,28 @@ def index_packets(streams: Iterable[Stream], only: ExposureKey | None = None) ->
     """
     # A sequence may map its streams when they are read.
     streams = streams if isinstance(streams, Sequence) else tuple(streams)
-    return join(streams, index_parts(streams, only))
+    index = join(streams, index_parts(streams, only, parts))
+    if parts is None:
+        return index
+    unread = [
+        len(one) - sum(b - a for a, b in own) for one, own in zip(streams, parts, strict=True)
+    ]
+    left_out = tuple(map(sum, zip(index.left_out, unread, strict=True)))
+    return replace(index, left_out=left_out)
 
 
 def index_parts(
-    streams: Sequence[Stream], only: ExposureKey | None = None
+    streams: Sequence[Stream],
+    only: ExposureKey | None = None,
+    parts: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Iterator[PacketIndex]:
     """Index streams some ten thousand packets at a time; see `index_packets`."""
     for number, stream in enumerate(streams):
         octets = np.frombuffer(stream, np.uint8)
-        for scan in find_packets(octets):
-            yield _of_part(streams, number, octets, scan, only)
-            release(stream)
+        for start, stop in [(0, len(octets))] if parts is None else parts[number]:
+            for scan in find_packets(octets, start=start, stop=stop):
+                yield _of_part(streams, number, octets, scan, only)
+                release(stream)
 
 
 def join(streams: Sequence[Stream], parts: Iterable[PacketIndex]) -> PacketIndex:
@@ -157,7 +186,7 @@ def join(streams: Sequence[Stream], parts: Iterable[PacketIndex]) -> PacketIndex
     )
 
 
-_COLUMNS = ("stream", "start", "stop", "apid", "header")
+_COLUMNS = ("stream", "start", "stop", "apid", "header", "checksum")
 _NOTHING = Scan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
 
 
@@ -171,7 +200,9 @@ def _of_part(
     """Index some pieces of one stream."""
     start, stop = scan.start[scan.is_packet], scan.stop[scan.is_packet]
     header = np.zeros(len(start), HEADER)
-    _read_headers(octets, start, stop, header.view(np.uint8).reshape(-1, HEADER.itemsize))
+    checksum = np.zeros(len(start), np.uint16)
+    rows = header.view(np.uint8).reshape(-1, HEADER.itemsize)
+    _read_headers(octets, start, stop, rows, checksum)
     apid = header["identification"].astype(np.int32) & 0x7FF
     is_ours = _is_ours(header, apid) & (stop - start >= OVERHEAD)
     kept = is_ours if only is None else is_ours & _belong_to(header, only)
@@ -198,6 +229,7 @@ def _of_part(
         stop[kept],
         apid[kept],
         header[kept],
+        checksum[kept],
         condense(np.concatenate([odd, fragments])),
         received=tuple(others[0]),
         left_out=tuple(others[1]),
@@ -221,12 +253,30 @@ def _ranges(
 
 @kernel
 def _read_headers(
-    octets: np.ndarray, start: np.ndarray, stop: np.ndarray, headers: np.ndarray
+    octets: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    headers: np.ndarray,
+    checksum: np.ndarray,
 ) -> None:
     """Copy what packets begin with, the primary header at least, to rows of `headers`."""
     for i in range(len(start)):
         n = min(headers.shape[1], stop[i] - start[i])
         headers[i, :n] = octets[start[i] : start[i] + n]
+        checksum[i] = np.uint16(octets[stop[i] - 2]) << 8 | octets[stop[i] - 1]
+
+
+@kernel
+def _fingerprint(headers: np.ndarray, checksum: np.ndarray) -> np.uint64:
+    """Add up the FNV-1a hashes of headers and checksums, of 64 bits."""
+    total = np.uint64(0)
+    for i in range(len(headers)):
+        found = np.uint64(0xCBF29CE484222325)
+        for octet in headers[i]:
+            found = (found ^ np.uint64(octet)) * np.uint64(0x100000001B3)
+        found = (found ^ np.uint64(checksum[i])) * np.uint64(0x100000001B3)
+        total += found
+    return total
 
 
 def _belong_to(header: np.ndarray, key: ExposureKey) -> np.ndarray:

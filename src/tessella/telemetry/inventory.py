@@ -25,6 +25,7 @@ from tessella.telemetry.records import (
     unpack_detector,
     unpack_exposure,
 )
+from tessella.telemetry.stretches import Stretch, runs_of, stretches
 
 _NO_ATTITUDE = (np.nan, np.nan, np.nan)
 
@@ -69,6 +70,8 @@ class Stock:
     #: Sound packets by application identifier, and fragments by reason.
     apids: dict[int, int]
     fragments: dict[str, int]
+    #: Where the packets of each exposure are, by stream.
+    stretches: tuple[dict[ExposureKey, tuple[Stretch, ...]], ...]
 
 
 def survey(
@@ -107,7 +110,10 @@ def take_stock(
     records, rows = [], np.zeros(0, ROWS)
     apids: Counter[int] = Counter()
     fragments: Counter[str] = Counter()
+    runs: list[list[np.ndarray]] = [[] for _ in streams]
     for part in index_parts(streams):
+        if len(part):
+            runs[part.stream[0]].append(runs_of(part))
         is_record = np.isin(part.apid, (HOUSEKEEPING, ATTITUDE))
         records.append(part.take(is_record))
         rows = _joined(np.concatenate([rows, _rows_of(part.take(~is_record))]))
@@ -127,7 +133,12 @@ def take_stock(
         ranges = tuple(tuple(row) for row in own[_RANGE].tolist())
         found[key] = Holding(announced.pop(key, Announcement(None, {})), ranges)
     found |= {key: Holding(one) for key, one in announced.items()}
-    return Stock(dict(sorted(found.items())), dict(sorted(apids.items())), dict(fragments))
+    return Stock(
+        dict(sorted(found.items())),
+        dict(sorted(apids.items())),
+        dict(fragments),
+        tuple(stretches(own, len(stream)) for own, stream in zip(runs, streams, strict=True)),
+    )
 
 
 def together(holdings: Iterable[Holding]) -> Holding:

@@ -101,7 +101,7 @@ class File(NamedTuple):
     octets: int
     #: Packets and fragments, but for those of exposures that were left out.
     received: int
-    #: Octets of packets of exposures that were left out.
+    #: Octets of packets of exposures that were left out, and of all between these.
     left_out_octets: int
 
 
@@ -115,6 +115,8 @@ class Ledger:
     files: tuple[File, ...]
     #: Number of packets of which a later one held other content.
     conflicting: int = 0
+    #: By the names of exposures: what tells the packets that each was made of.
+    versions: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> Counts:

@@ -3,11 +3,14 @@
 Of two packets that carry the same cell the one received later counts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tessella.compiled import kernel
+from tessella.telemetry.cells import Cells, cell_starts
 from tessella.telemetry.codecs import CODECS, PLAIN
 from tessella.telemetry.fates import Fate
 from tessella.telemetry.index import PacketIndex
@@ -32,17 +35,13 @@ class Target:
 class Placed:
     """Planes of pixels, and what became of the packets that carried them."""
 
-    #: (n_planes, ny, nx) uint16
-    planes: np.ndarray
-    #: (n_planes, ny, nx) bool: the pixel arrived.
-    received: np.ndarray
+    #: Of all planes.
+    cells: Cells
     #: (n,) of `Fate`, of the packets that were given.
     fate: np.ndarray
     #: (n_planes, 3) int: rows that were expected, that packets filled, and of which no pixel
     #: arrived. A row is that of a cell: all of a detector's row up to 1,024 pixels.
     rows: np.ndarray
-    #: Number of pixels that arrived.
-    n_pixels: int
     #: Number of packets of which a later one held other pixels.
     conflicting: int
 
@@ -61,6 +60,8 @@ class _Columns:
 def place(index: PacketIndex, packets: np.ndarray, target: Target) -> Placed:
     """Put the pixels of packets where their headers say.
 
+    A packet is decompressed once, but where what came later for its cells cannot be.
+
     Parameters
     ----------
     index : PacketIndex
@@ -75,46 +76,70 @@ def place(index: PacketIndex, packets: np.ndarray, target: Target) -> Placed:
     >>> from tessella.telemetry.layout import grid_of
     >>> target = Target(grid_of(Window(0, 0, 128, 128)), 1, True, 4000)
     >>> placed = place(index_packets([]), np.zeros(0, int), target)
-    >>> placed.planes[:, 0, 0].tolist(), placed.rows.tolist()
-    ([4000, 0], [[128, 0, 128], [128, 0, 128]])
+    >>> placed.cells.plane(0)[0, 0].item(), placed.rows.tolist()
+    (4000, [[128, 0, 128], [128, 0, 128]])
     """
     columns = _columns(index, packets, target)
     grid, n_planes = target.grid, target.n_resultants + target.has_reference
     fate = np.full(len(packets), Fate.MISFIT)
     alive = (columns.plane >= 0) & (columns.first >= 0) & is_whole(index, packets)
     alive &= index.header["encoding_offset"][packets] == target.encoding_offset
-    starts = _cell_starts(grid)
-    failed = np.zeros(0, int)
-    while True:
-        owner = np.full((n_planes, grid.n_cells), -1, np.int32)
-        _own(columns.plane, columns.first, columns.last, alive, owner)
-        owned = np.bincount(owner[owner >= 0], minlength=len(packets))
-        planes = np.empty((n_planes, grid.ny * grid.nx), np.uint16)
-        _place_plain(index, columns, owner, owned, starts, planes)
-        failed = _place_coded(index, columns, owner, owned, starts, planes)
-        if not len(failed):
-            break
+    owner = np.full((n_planes, grid.n_cells), -1, np.int32)
+    _own(columns.plane, columns.first, columns.last, alive, owner)
+    work = _Work(index, columns, owner, *_reserved(owner, cell_starts(grid)))
+    _place_plain(work)
+    failed = _place_coded(work)
+    if failed:
+        failed += _fall_back(work, alive, failed)
         alive[failed], fate[failed] = False, Fate.UNREADABLE
-    if np.all(owner >= 0):
-        # One value that stands for all takes no memory.
-        received = np.broadcast_to(True, planes.shape)
-    else:
-        received = np.zeros(planes.shape, bool)
-        fill = np.full(n_planes, target.encoding_offset, np.uint16)
-        fill[target.n_resultants :] = 0
-        _finish(owner, starts, fill, planes, received)
+        work.first[owner < 0] = -1
+    owned = np.bincount(owner[owner >= 0], minlength=len(packets))
     fate[alive] = np.where(owned[alive] > 0, Fate.USED, Fate.DUPLICATE)
     rows = np.full((n_planes, 3), grid.n_cells)
     rows[:, 1] = np.bincount(columns.plane[owned > 0], weights=owned[owned > 0], minlength=n_planes)
-    rows[:, 2] = np.count_nonzero(~received[:, starts[:-1]], axis=1)
+    rows[:, 2] = np.count_nonzero(work.first < 0, axis=1)
     return Placed(
-        planes.reshape(n_planes, grid.ny, grid.nx),
-        received.reshape(n_planes, grid.ny, grid.nx),
+        Cells(grid, work.first, work.pixels, target.encoding_offset),
         fate,
         rows=grid.rows * rows,
-        n_pixels=int(((owner >= 0) * np.diff(starts)).sum()),
-        conflicting=_n_conflicting(index, columns, alive, owner, owned, starts, planes),
+        conflicting=_n_conflicting(work, alive, owned),
     )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is filled while packets are placed; packets are numbered as in `columns`."""
+
+    index: PacketIndex
+    columns: _Columns
+    #: (n_planes, n_cells): the packet whose pixels count; -1 for none.
+    owner: np.ndarray
+    #: (n_planes, n_cells): where each cell begins in `pixels`.
+    first: np.ndarray
+    pixels: np.ndarray
+    #: (n_cells + 1,): where each begins in a flat plane.
+    starts: np.ndarray
+
+    @cached_property
+    def owned(self) -> np.ndarray:
+        """(n,) int: number of cells that each packet owned at first."""
+        return np.bincount(self.owner[self.owner >= 0], minlength=len(self.columns.packet))
+
+    def decode(self, i: int, n_pixels: int) -> np.ndarray:
+        """Return the pixels of a packet; ValueError where it does not hold so many."""
+        packet, codec = self.columns.packet[i], self.columns.codec[i]
+        return CODECS[codec].decode(self.index.payload(packet), n_pixels)
+
+    def put(self, i: int, pixels: np.ndarray) -> None:
+        """Put the pixels of a packet into the cells that it owns."""
+        plane, first, last = (
+            int(one[i]) for one in (self.columns.plane, self.columns.first, self.columns.last)
+        )
+        own = self.owner[plane, first : last + 1] == i
+        for cell in (first + np.flatnonzero(own)).tolist():
+            inside = slice(*(self.starts[cell : cell + 2] - self.starts[first]))
+            a = self.first[plane, cell]
+            self.pixels[a : a + inside.stop - inside.start] = pixels[inside]
 
 
 def _columns(index: PacketIndex, packets: np.ndarray, target: Target) -> _Columns:
@@ -135,11 +160,11 @@ def is_whole(index: PacketIndex, packets: np.ndarray) -> np.ndarray:
     return (header["uncompressed_octets"] == needed) & (~plain | (octets == needed))
 
 
-def _cell_starts(grid: Grid) -> np.ndarray:
-    """Return the first pixel of each cell in the flat window, and the number of its pixels."""
-    cells = np.arange(grid.n_cells)
-    places = grid.places(cells, cells)
-    return np.append(0, (places["rows"] * places["columns"]).cumsum())
+def _reserved(owner: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where the cells that have an owner begin, room for their pixels, and `starts`."""
+    sizes = (np.diff(starts) * (owner >= 0)).reshape(-1)
+    first = np.where(owner >= 0, (sizes.cumsum() - sizes).reshape(owner.shape), -1)
+    return first, np.empty(int(sizes.sum()), np.uint16), starts
 
 
 @kernel
@@ -152,22 +177,44 @@ def _own(
             owner[plane[i], first[i] : last[i] + 1] = i
 
 
-def _place_plain(
-    index: PacketIndex,
-    columns: _Columns,
-    owner: np.ndarray,
-    owned: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-) -> None:
+def _place_plain(work: _Work) -> None:
     """Copy the cells of packets that are not compressed."""
-    chosen = np.flatnonzero((columns.codec == PLAIN) & (owned > 0))
-    for stream, group in index.neighbours(columns.packet[chosen]):
-        own = chosen[group]
-        octets = np.frombuffer(index.streams[stream], np.uint8)
-        body = index.start[columns.packet[own]] + HEADER.itemsize
+    columns = work.columns
+    for stream, own in _owners(work, columns.codec == PLAIN):
+        octets = np.frombuffer(work.index.streams[stream], np.uint8)
+        body = work.index.start[columns.packet[own]] + HEADER.itemsize
         cells = columns.plane[own], columns.first[own], columns.last[own]
-        _copy(octets, body, own, *cells, owner, starts, planes.view(np.uint8))
+        where = work.owner, work.first, work.starts
+        _copy(octets, body, own, *cells, *where, work.pixels.view(np.uint8))
+
+
+def _place_coded(work: _Work) -> list[int]:
+    """Decompress packets and place their cells; return those that cannot be decompressed."""
+    columns, failed = work.columns, []
+    for _, own in _owners(work, columns.codec != PLAIN):
+        plane, first, last = columns.plane[own], columns.first[own], columns.last[own]
+        begin, n_pixels = work.first[plane, first], work.starts[last + 1] - work.starts[first]
+        is_whole = work.owned[own] == last - first + 1
+        payloads = work.index.payloads(columns.packet[own])
+        rows = (one.tolist() for one in (own, begin, n_pixels, is_whole, columns.codec[own]))
+        for payload, i, a, n, whole, codec in zip(payloads, *rows, strict=True):
+            try:
+                pixels = CODECS[codec].decode(payload, n)
+            except ValueError:
+                failed.append(i)
+                continue
+            if whole:
+                work.pixels[a : a + n] = pixels
+            else:
+                work.put(i, pixels)
+    return failed
+
+
+def _owners(work: _Work, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Give those of some packets that own a cell, by stream, in groups that lie near each other."""
+    numbers = np.flatnonzero(chosen & (work.owned > 0))
+    for stream, group in work.index.neighbours(work.columns.packet[numbers]):
+        yield stream, numbers[group]
 
 
 @kernel
@@ -179,8 +226,9 @@ def _copy(
     first: np.ndarray,
     last: np.ndarray,
     owner: np.ndarray,
+    begin: np.ndarray,
     starts: np.ndarray,
-    planes: np.ndarray,
+    pixels: np.ndarray,
 ) -> None:
     """Copy big-endian pixels of the cells that each packet owns to octets of little-endian ones."""
     for i in range(len(body)):
@@ -188,103 +236,79 @@ def _copy(
             if owner[plane[i], cell] == number[i]:
                 a = body[i] + 2 * (starts[cell] - starts[first[i]])
                 n = starts[cell + 1] - starts[cell]
+                b = 2 * begin[plane[i], cell]
                 # Views of their own, so that the loop is over neighbours.
                 sent = octets[a : a + 2 * n]
-                kept = planes[plane[i], 2 * starts[cell] : 2 * starts[cell + 1]]
+                kept = pixels[b : b + 2 * n]
                 for k in range(n):
                     kept[2 * k], kept[2 * k + 1] = sent[2 * k + 1], sent[2 * k]
 
 
-def _place_coded(
-    index: PacketIndex,
-    columns: _Columns,
-    owner: np.ndarray,
-    owned: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-) -> np.ndarray:
-    """Decompress packets and place their cells; return those that cannot be decompressed."""
-    failed: list[int] = []
-    chosen = np.flatnonzero((columns.codec != PLAIN) & (owned > 0))
-    for _, group in index.neighbours(columns.packet[chosen]):
-        failed += _decompress(index, columns, chosen[group], owner, owned, starts, planes)
-    return np.array(failed, int)
+def _fall_back(work: _Work, alive: np.ndarray, failed: list[int]) -> list[int]:
+    """Give the cells of packets that cannot be decompressed to what came before them.
 
+    Packets are tried from the last to the first, each once. Cells that nothing else carries are
+    left without owner.
 
-def _decompress(
-    index: PacketIndex,
-    columns: _Columns,
-    chosen: np.ndarray,
-    owner: np.ndarray,
-    owned: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-) -> list[int]:
-    failed = []
-    picked = (getattr(columns, name)[chosen] for name in ("plane", "first", "last"))
-    rows = zip(chosen.tolist(), *(one.tolist() for one in picked), strict=True)
-    ends = starts.tolist()
-    for i, plane, first, last in rows:
+    Parameters
+    ----------
+    work : _Work
+    alive : (n,) bool
+        Packets that may carry cells.
+    failed : list of int
+
+    Returns
+    -------
+    more : list of int
+        Packets that cannot be decompressed either.
+    """
+    columns, owner = work.columns, work.owner
+    is_lost = np.isin(owner, failed)
+    owner[is_lost] = -1
+    before = np.pad(is_lost.cumsum(axis=1), ((0, 0), (1, 0)))
+    tried = alive.copy()
+    tried[failed] = False
+    tried[tried] = _n_lost(before, columns, tried) > 0
+    more, n_pixels = [], work.starts[columns.last + 1] - work.starts[columns.first]
+    for i in np.flatnonzero(tried)[::-1].tolist():
+        run = slice(columns.first[i], columns.last[i] + 1)
+        cells = is_lost[columns.plane[i], run]
+        if not cells.any():
+            continue
         try:
-            pixels = _decode(index, columns, i, ends[last + 1] - ends[first])
+            pixels = work.decode(i, int(n_pixels[i]))
         except ValueError:
-            failed.append(i)
+            more.append(i)
             continue
-        if owned[i] == last - first + 1:
-            planes[plane, ends[first] : ends[last + 1]] = pixels
-            continue
-        for cell in range(first, last + 1):
-            if owner[plane, cell] == i:
-                inside = slice(ends[cell] - ends[first], ends[cell + 1] - ends[first])
-                planes[plane, ends[cell] : ends[cell + 1]] = pixels[inside]
-    return failed
+        owner[columns.plane[i], run][cells] = i
+        cells[:] = False
+        work.put(i, pixels)
+    return more
 
 
-def _decode(index: PacketIndex, columns: _Columns, i: int, n_pixels: int) -> np.ndarray:
-    return CODECS[columns.codec[i]].decode(index.payload(columns.packet[i]), n_pixels)
+def _n_lost(before: np.ndarray, columns: _Columns, chosen: np.ndarray) -> np.ndarray:
+    """Count the lost cells that each chosen packet carries; `before` are sums along cells."""
+    plane = columns.plane[chosen]
+    return before[plane, columns.last[chosen] + 1] - before[plane, columns.first[chosen]]
 
 
-@kernel
-def _finish(
-    owner: np.ndarray,
-    starts: np.ndarray,
-    fill: np.ndarray,
-    planes: np.ndarray,
-    received: np.ndarray,
-) -> None:
-    """Mark the cells that arrived and fill the others."""
-    for plane in range(owner.shape[0]):
-        for cell in range(owner.shape[1]):
-            if owner[plane, cell] >= 0:
-                received[plane, starts[cell] : starts[cell + 1]] = True
-            else:
-                planes[plane, starts[cell] : starts[cell + 1]] = fill[plane]
-
-
-def _n_conflicting(
-    index: PacketIndex,
-    columns: _Columns,
-    alive: np.ndarray,
-    owner: np.ndarray,
-    owned: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-) -> int:
+def _n_conflicting(work: _Work, alive: np.ndarray, owned: np.ndarray) -> int:
     """Count the packets whose pixels are not those that stand in their place in the end."""
+    columns = work.columns
     contested = alive & (owned < columns.last - columns.first + 1)
-    n_conflicting = 0
+    n_conflicting, n_pixels = 0, work.starts[columns.last + 1] - work.starts[columns.first]
     for i in np.flatnonzero(contested).tolist():
         first, plane = columns.first[i], columns.plane[i]
-        winner = owner[plane, first]
+        winner = work.owner[plane, first]
         same = columns.codec[i] == columns.codec[winner] and first == columns.first[winner]
         packet = columns.packet[[i, winner]]
-        if same and index.payload(packet[0]) == index.payload(packet[1]):
+        if same and work.index.payload(packet[0]) == work.index.payload(packet[1]):
             continue
-        place = slice(starts[first], starts[columns.last[i] + 1])
         try:
-            pixels = _decode(index, columns, i, int(place.stop - place.start))
+            pixels = work.decode(i, int(n_pixels[i]))
         except ValueError:
             n_conflicting += 1
             continue
-        n_conflicting += not np.array_equal(pixels, planes[plane, place])
+        a = work.first[plane, first]
+        n_conflicting += not np.array_equal(pixels, work.pixels[a : a + len(pixels)])
     return n_conflicting

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window
+from tessella.models import ExposureHeader, ExposureKey, GuideWindow, Readout, Window, unread
 from tessella.telemetry.clock import seconds_since_epoch
 from tessella.telemetry.packets import DECLARED
 
@@ -115,8 +115,7 @@ def unpack_detector(payload: bytes | memoryview) -> DetectorSetup:
     guide_x, guide_y, guide_nx, guide_ny, n_cycles = guided
     guide = None
     if n_cycles:
-        unread = np.broadcast_to(np.uint16(0), (n_cycles, guide_ny, guide_nx))
-        guide = GuideWindow(guide_x, guide_y, unread)
+        guide = unread(guide_x, guide_y, n_cycles, guide_ny, guide_nx)
     return DetectorSetup(Window(x, y, nx, ny), n_resultants, encoding_offset, guide)
 
 

@@ -49,7 +49,9 @@ class Scan:
         return [(start, stop, REASONS[kind]) for start, stop, kind in rows if kind != _PACKET]
 
 
-def find_packets(data: bytes | np.ndarray, at_a_time: int = _PART) -> Iterator[Scan]:
+def find_packets(
+    data: bytes | np.ndarray, at_a_time: int = _PART, start: int = 0, stop: int | None = None
+) -> Iterator[Scan]:
     """Find every packet of `data` whose checksum is right, and say why the rest was rejected.
 
     Parameters
@@ -57,6 +59,9 @@ def find_packets(data: bytes | np.ndarray, at_a_time: int = _PART) -> Iterator[S
     data : bytes or (n,) uint8
     at_a_time : int
         Pieces that are found before they are handed on, so that memory does not grow with `data`.
+    start, stop : int
+        Where to begin, and where no other piece may begin; both must lie between two pieces.
+        Absent: all of `data`.
 
     Examples
     --------
@@ -69,22 +74,29 @@ def find_packets(data: bytes | np.ndarray, at_a_time: int = _PART) -> Iterator[S
     ([0, 5], [5, 50], [(0, 5, 'no header')])
     """
     octets = np.frombuffer(data, np.uint8)
-    position = 0
-    while position < len(octets):
-        start, stop = np.empty(at_a_time, np.int64), np.empty(at_a_time, np.int64)
-        kind = np.empty(at_a_time, np.uint8)
-        n = _scan(octets, position, start, stop, kind)
-        position = int(stop[n - 1])
-        yield Scan(start[:n].copy(), stop[:n].copy(), kind[:n].copy())
+    position, limit = start, len(octets) if stop is None else stop
+    while position < limit:
+        # Room that is little beside what is left, for packets of half a kilobyte.
+        room = min(at_a_time, (limit - position) // 512 + 64)
+        starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+        kinds = np.empty(room, np.uint8)
+        n = _scan(octets, position, limit, starts, stops, kinds)
+        position = int(stops[n - 1])
+        yield Scan(starts[:n].copy(), stops[:n].copy(), kinds[:n].copy())
 
 
 @kernel
 def _scan(
-    data: np.ndarray, position: int, start: np.ndarray, stop: np.ndarray, kind: np.ndarray
+    data: np.ndarray,
+    position: int,
+    limit: int,
+    start: np.ndarray,
+    stop: np.ndarray,
+    kind: np.ndarray,
 ) -> int:
-    """Fill the arrays with the pieces from `position` on; return how many there are."""
-    n, size = 0, len(data)
-    while position < size and n < len(start):
+    """Fill the arrays with pieces from `position` to before `limit`; return how many there are."""
+    n = 0
+    while position < limit and n < len(start):
         end, found = _packet_end(data, position), _PACKET
         if end == 0:
             end, found = _skip(data, position)
