@@ -4,8 +4,8 @@
 
 One detector of 4096 x 4096 pixels with 10,000 stars and 10,000 galaxies, 46 reads in 8 resultants,
 every effect of config/detectors/simulated.yaml on, goes from sources to Level 1; and the light of a
-field of a million stars is drawn. Each in a process of its own; sources are seeded. It prints CPU and
-wall seconds and peak memory, and writes benchmarks/results/simulate.json.
+field of a million stars is drawn. Each in a process of its own; sources are seeded. It prints CPU
+and wall seconds and peak memory, and writes benchmarks/results/simulate.json.
 """
 
 import argparse

@@ -24,7 +24,7 @@ rule decode_telemetry:
         ),
         telemetry=listed("decode_telemetry", "telemetry"),
         # Where the packets of each exposure are; simulated ones have files of their own.
-        holdings=str(cache_folder(cfg)) if cfg.source == "telemetry" else "",
+        holdings=json.dumps(str(cache_folder(cfg)) if cfg.source == "telemetry" else None),
     shell:
         "python {input.script:q} --options {params.options:q} --exposure {wildcards.exposure:q}"
         " --telemetry {params.telemetry:q} --holdings {params.holdings:q}"

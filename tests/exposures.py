@@ -73,6 +73,7 @@ STATE = DetectorState(
     ipc_kernel=((0.002, 0.017, 0.002), (0.019, 0.92, 0.019), (0.002, 0.017, 0.002)),
     jitter_mas=8.0,
     charge_diffusion_um=3.0,
+    brighter_fatter_per_electron=(0.0, 0.0),
     channel_drift_dn=0.5,
     dark_decay_dn=0.4,
     dark_decay_s=23.0,

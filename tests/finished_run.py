@@ -15,6 +15,8 @@ RUN = Path("results") / "minimal"
 #: Stages of a calibration campaign alone (`calibration_campaign`), and those of this run.
 CAMPAIGN_STAGES = {"measure_references", "write_library"}
 STAGES = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - CAMPAIGN_STAGES
+#: Guide windows are made on request.
+STAGES -= {"write_guide_window"}
 
 
 def arguments(*more: str, config: Path = CONFIG) -> list[str]:

@@ -29,6 +29,7 @@ STATE = DetectorState(
     ipc_kernel=tuple(map(tuple, KERNEL)),
     jitter_mas=8.0,
     charge_diffusion_um=2.94,
+    brighter_fatter_per_electron=(0.0, 0.0),
     channel_drift_dn=0.0,
     dark_decay_dn=0.0,
     dark_decay_s=23.0,

@@ -8,7 +8,7 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Find the exposure, decode it, check the ledger, write both."""
     args = stage_arguments(
-        *(__doc__, argv, "options", "exposure:str", "telemetry*", "holdings:str"),
+        *(__doc__, argv, "options", "exposure:str", "telemetry*", "holdings:json"),
         *("readouts", "ledger"),
     )
     from tessella.io.holdings import stretches_of

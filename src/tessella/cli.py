@@ -12,6 +12,7 @@ from tessella.commands import (
     packets,
     repair,
     resume,
+    simulate,
     status,
     verify,
 )
@@ -27,6 +28,7 @@ COMMANDS = {
     "ledger": ledger,
     "import-references": import_references,
     "build-reference-stars": build_reference_stars,
+    "simulate": simulate,
 }
 
 

@@ -304,3 +304,14 @@ def test_absurd_plans_are_refused_by_name(tmp_path):
     assert len({p.region for p in make_plan(config(tmp_path, **far), ROOT).patches.values()}) > 1
     with pytest.raises(DataError, match=r"_0001: with full_\S+, which it falls on, .* gigapixels"):
         make_plan(config(tmp_path, tile={"cutout_pixels": 1_000_000}), ROOT)
+
+
+def test_plan_of_before_a_planned_exposure_changed_is_not_taken(tmp_path, monkeypatch):
+    cfg = config(tmp_path)
+    before, read = plan_path(cfg, ROOT), Path.read_text
+
+    def other(path, *arguments):
+        return read(path, *arguments) + ("\n" if path.name == "models.py" else "")
+
+    monkeypatch.setattr(Path, "read_text", other)
+    assert plan_path(cfg, ROOT) != before

@@ -49,7 +49,8 @@ def make_level1(tmp_path):
         run(
             "decode_telemetry",
             *("--options", json.dumps(options), "--exposure", KEY.name),
-            *("--telemetry", f"@{tmp_path}/list.txt", "--holdings", tmp_path / "holdings"),
+            *("--telemetry", f"@{tmp_path}/list.txt"),
+            *("--holdings", json.dumps(f"{tmp_path}/holdings")),
             *("--readouts", readouts, "--ledger", ledger),
         )
         own = ("--options", json.dumps(options), "--readouts", readouts)

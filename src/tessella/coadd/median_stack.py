@@ -260,7 +260,7 @@ def _read_part(
         # Whole lines of a plane follow each other in the file.
         pieces = [out] if n == width else list(out)
         for number, piece in enumerate(pieces):
-            raw = memoryview(piece).cast("B")
+            raw = piece.data.cast("B")
             if os.preadv(file.fileno(), [raw], 4 * (start + number * width)) < len(raw):
                 raise OSError(f"{file.name}: the scratch file of planes is cut short")
     planes = np.stack(

@@ -57,6 +57,9 @@ class DetectorState:
     #: Blur of the optical image: pointing jitter, per axis, and diffusion of charge.
     jitter_mas: float
     charge_diffusion_um: float
+    #: Brighter-fatter effect: part of a pixel's area that an electron of difference moves across a
+    #: side, and across a corner [1 / electron]; 0 for none.
+    brighter_fatter_per_electron: tuple[float, float]
     #: Drift of each readout channel from read to read [DN].
     channel_drift_dn: float
     #: Signal with which every exposure starts [DN], 0 for none, and how fast it fades [s].
@@ -94,6 +97,11 @@ class DetectorState:
             raise ValueError(
                 f"wfi18_transient_dn is {self.wfi18_transient_dn} and wfi18_transient_s "
                 f"{self.wfi18_transient_s}; they must be finite numbers, the times above 0"
+            )
+        if not all(0 <= part < 1e-4 for part in self.brighter_fatter_per_electron):
+            raise ValueError(
+                f"brighter_fatter_per_electron is {self.brighter_fatter_per_electron}; both must "
+                "be at least 0 and less than 1e-4"
             )
         for name in ("gain_electrons_per_dn", "saturation_dn", "dark_decay_s"):
             if getattr(self, name) == 0:

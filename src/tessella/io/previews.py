@@ -33,7 +33,7 @@ def write_previews(
     provenance : mapping
     """
     for path, side in ((preview, _PREVIEW), (thumbnail, _THUMBNAIL)):
-        _write_picture(path, stretched(binned(mosaic.data, side)), provenance)
+        write_picture(path, mosaic.data, provenance, side)
     _write_maps(maps, mosaic, provenance)
 
 
@@ -86,7 +86,14 @@ def stretched(values: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(scaled), 0, 1)
 
 
-def _write_picture(path: Path, brightness: np.ndarray, provenance: Mapping[str, Any]) -> None:
+def write_picture(
+    path: Path, values: np.ndarray, provenance: Mapping[str, Any], side: int = _PREVIEW
+) -> None:
+    """Write a PNG of an image, its first row at the bottom, no side longer than `side` pixels.
+
+    Brightness as the inverse hyperbolic sine of the significance; black where it is not known.
+    """
+    brightness = stretched(binned(values, side))
     text = PngInfo()
     text.add_text("Software", "tessella")
     gray = np.rint(255 * brightness[::-1]).astype(np.uint8)

@@ -17,6 +17,7 @@ folded in, and stamps are so large that it is less than a limit at their edges.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import galsim
 import numpy as np
@@ -98,7 +99,7 @@ class Optics:
         return known
 
 
-def _between(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _between(nodes: np.ndarray, values: Any) -> tuple[Any, Any]:
     """Return the node before each value, and how far between it and the next one it lies."""
     first = np.clip(np.searchsorted(nodes, values) - 1, 0, nodes.size - 2)
     share = (values - nodes[first]) / (nodes[first + 1] - nodes[first])
@@ -238,11 +239,11 @@ def add_galaxy(image: np.ndarray, optics: Optics, galaxy: Galaxy, half: float, e
         return
     (i, u), (j, v) = _between(optics.x, galaxy.x), _between(optics.y, galaxy.y)
     corners = [(b, a) for b in (0, 1) for a in (0, 1)]
-    light = tuple(optics.spectrum(int(j) + b, int(i) + a, side) for b, a in corners)
-    shares = tuple(float((v if b else 1 - v) * (u if a else 1 - u)) for b, a in corners)
+    lights: Any = tuple(optics.spectrum(int(j) + b, int(i) + a, side) for b, a in corners)
+    shares: Any = tuple(float((v if b else 1 - v) * (u if a else 1 - u)) for b, a in corners)
     profile = spectrum_of_sersic(round(galaxy.sersic / SERSIC_STEP))
     offset = galaxy.x - left, galaxy.y - low
-    folded = _folded(light, shares, profile, galaxy.shape, offset, side)
+    folded = _folded(lights, shares, profile, galaxy.shape, offset, side)
     stamp = fft.ifft2(folded, workers=1).real
     image[y0:y1, x0:x1] += galaxy.rate * stamp[y0 - low : y1 - low, x0 - left : x1 - left]
 

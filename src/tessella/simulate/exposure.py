@@ -24,6 +24,7 @@ from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.instrument.read_patterns import ReadPattern
 from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, GuideWindow, Readout, Window
 from tessella.randomness import generator
+from tessella.simulate.brighter_fatter import collected
 from tessella.simulate.earlier import add_light
 from tessella.simulate.photons import add_electrons, chance_of_none
 from tessella.simulate.read import read_pixels
@@ -48,11 +49,12 @@ def expose(
     """Read a detector while light falls on it.
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
-    photons, dark current and what earlier exposures left arrive as Poisson numbers, and cosmic
-    rays and snowballs hit; a read shows the charge so far through capacitance, gain, nonlinearity
-    and saturation, with what the electronics add: the drift of its channel and of itself, noise of
-    its own and noise that neighbours in read time share, the dark decay, the transient of WFI18.
-    The converter, not quite straight, rounds it down. On board the reads of a resultant are
+    photons, dark current and what earlier exposures left arrive as Poisson numbers, photons where
+    charge has moved the borders of pixels to, and cosmic rays and snowballs hit. A read shows the
+    charge so far through capacitance, gain, nonlinearity and saturation, with what the electronics
+    add: the drift of its channel and of itself, noise of its own and noise that neighbours in read
+    time share, the dark decay, the transient of WFI18. The converter, not quite straight, rounds it
+    down. On board the reads of a resultant are
     averaged, rounded down, and sent as differences from the reference read.
 
     Parameters
@@ -107,9 +109,12 @@ def expose(
             f"{state.persistence_ratio}; give what earlier exposures left where it is above 0"
         )
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
-    electrons_per_read = maps.dark * np.float32(pattern.frame_time)
-    electrons_per_read[_ACTIVE] += (rate * maps.flat[_ACTIVE]) * pattern.frame_time
-    none = chance_of_none(electrons_per_read)
+    dark = maps.dark * np.float32(pattern.frame_time)
+    light = np.zeros_like(dark)
+    light[_ACTIVE] = rate * maps.flat[_ACTIVE] * pattern.frame_time
+    moves = any(state.brighter_fatter_per_electron)
+    expected = light + dark
+    none = chance_of_none(expected)
     n_reads = sum(pattern.reads_per_resultant)
     drift = drift_of_channels(
         n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
@@ -135,7 +140,10 @@ def expose(
         seeds = generator("electrons", *numbers, read).integers(
             0, 2**64, len(charge), dtype=np.uint64
         )
-        add_electrons(charge, electrons_per_read, none, seeds)
+        if moves:
+            expected = collected(light, charge, state.brighter_fatter_per_electron) + dark
+            none = chance_of_none(expected)
+        add_electrons(charge, expected, none, seeds)
         if with_cosmic_rays:
             rng = generator("cosmic rays", *numbers, read)
             rows, columns, electrons = cosmic_ray_hits(rate.shape, pattern.frame_time, rng)

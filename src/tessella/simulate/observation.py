@@ -75,6 +75,22 @@ def observe(
     -------
     Readout
     """
+    light = light_on(truth, header, detector, window, state, conditions)
+    return _expose(light, header, detector, window, state, conditions, earlier)
+
+
+def light_on(
+    truth: np.ndarray,
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+) -> np.ndarray:
+    """Return the light of sources and sky on a window, (ny - 8, nx - 8) [electrons / s].
+
+    For a response of 1, under the true pointing; arguments as in `observe`.
+    """
     element = header.optical_element
     attitude = true_attitude(
         detector,
@@ -89,7 +105,7 @@ def observe(
         sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
     )
     light += _sky(header, detector, window, conditions)
-    return _expose(np.maximum(light, 0.0), header, detector, window, state, conditions, earlier)
+    return np.maximum(light, 0.0)
 
 
 def expose_evenly(

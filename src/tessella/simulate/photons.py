@@ -81,7 +81,7 @@ def _start(seed: int, state: np.ndarray) -> None:
 
 
 @kernel
-def _turned(value: int, bits: int) -> int:
+def _turned(value: np.uint64, bits: int) -> np.uint64:
     return (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
 
 
