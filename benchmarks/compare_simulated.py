@@ -26,7 +26,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.io.level1 import write_ramp
 from tessella.io.level2 import read_image
 from tessella.io.runs import start_run
-from tessella.models import ExposureKey, Ramp, Window
+from tessella.models import Attitude, ExposureHeader, ExposureKey, Ramp, Window
 from tessella.simulate.exposure import expose
 from tessella.simulate.image import rate_image, sky_rate
 from tessella.simulate.observation import pixels_per_arcsec, sources_on
@@ -39,8 +39,8 @@ KEY = ExposureKey(1, 1, 1, 1, 1, 1, 1)
 STATE = load_state(ROOT / "config/detectors", "romanisim")
 
 
-def draw_light() -> np.ndarray:
-    """Return the light on the detector, (4088, 4088) [electrons / s], and the exposure's header."""
+def draw_light() -> tuple[np.ndarray, ExposureHeader, Attitude]:
+    """Return the light on the detector, (4088, 4088) [electrons / s], header and attitude."""
     header = planned_header(KEY, ELEMENT, TABLE, "2028-07-01T00:00:00", 12.108, 85.255, 0.0)
     attitude = true_attitude(DETECTOR, header, 0.0, 0.0, SEED)
     field = Field(attitude.ra_ref, attitude.dec_ref, 200.0, 45.0, 0.0, 61953.0, 61953.0)
@@ -112,7 +112,9 @@ def main() -> None:
         sys.exit(f"ERROR: {args.peer}: no such Python; --peer names one that holds romancal 1.1")
     folder = args.work.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    light = make_inputs(folder)
+    # A folder that holds them is used again.
+    made = folder / "light.npy"
+    light = np.load(made) if made.exists() else make_inputs(folder)
     calibrate(folder, 1, False)
     image, _ = read_image(next(folder.glob("r*_cal.asdf")))
     peer = run_peer(args.peer, folder)
