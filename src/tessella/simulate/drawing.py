@@ -276,7 +276,7 @@ def radius_of_brightness(sersic: float, radius: float, brightness: float) -> flo
     Examples
     --------
     >>> round(radius_of_brightness(1.0, 2.0, 1e-3), 1)
-    5.0
+    5.6
     """
     b = 2 * sersic - 1 / 3
     central = b ** (2 * sersic) / (2 * np.pi * sersic * radius**2 * gamma(2 * sersic))

@@ -28,8 +28,8 @@ def chance_of_none(mean: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> chance_of_none(np.array([0.0, 1.0])).round(3).tolist()
-    [1.0, 0.3680000007152557]
+    >>> [round(float(chance), 3) for chance in chance_of_none(np.array([0.0, 1.0]))]
+    [1.0, 0.368]
     """
     return np.exp(-np.asarray(mean, np.float32))
 
