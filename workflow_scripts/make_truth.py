@@ -8,6 +8,7 @@ def main(argv=None):
     args = stage_arguments(__doc__, argv, "options", "stars", "catalogue:json", "truth")
     from astropy.time import Time
 
+    from tessella.errors import DataError
     from tessella.io.provenance import provenance
     from tessella.io.source_catalogues import read_sources
     from tessella.io.stars import read_gaia_field, write_truth
@@ -22,7 +23,10 @@ def main(argv=None):
     # The corner of the square.
     radius = 1.5 * field.half_width_arcsec / 3600
     stars = read_gaia_field(args.stars, options["catalogue_epoch"], field.ra, field.dec, radius)
-    scene = draw_scene(field, *stars, options["seed"], *given)
+    try:
+        scene = draw_scene(field, *stars, options["seed"], *given)
+    except ValueError as error:
+        raise DataError(f"the configured scene cannot be drawn: {error}") from error
     write_truth(args.truth, scene, provenance("make_truth", options, [args.stars, *args.catalogue]))
 
 
