@@ -1,5 +1,5 @@
 # From the telemetry of the Roman Wide Field Instrument to catalogs.
-# Values: config/*.yaml. What they mean: src/tessella/config.py. Order of steps: src/tessella/recipe.py.
+# Values: config/*.yaml. What they mean: src/tessella/config_sections.py. Order of steps: src/tessella/recipe.py.
 import os
 import sys
 from pathlib import Path

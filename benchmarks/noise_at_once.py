@@ -73,7 +73,7 @@ def processed(headers, images, lattice, window, state, options, seed):
     """Return the data of a coadd whose Level 1 went the whole way."""
     maps = draw_maps(state, DETECTOR, window)
     references = references_of(state, maps)
-    conditions = Conditions(1.5, 0.0, 0.0, 4000, cosmic_rays=False, seed=seed)
+    conditions = Conditions(1.5, 0.0, 0.0, 4000, cosmic_rays=False, seed=seed, stray_light=0.0)
     box = Box(0, 0, lattice.nx, lattice.ny)
     sums, terms = empty_sums(box, 3), np.zeros((*lattice.shape, 4), np.float32)
     cells = np.array([[0, 0, lattice.nx, lattice.ny]])

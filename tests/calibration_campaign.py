@@ -45,6 +45,7 @@ CONDITIONS = Conditions(
     encoding_offset=4000,
     cosmic_rays=True,
     seed=3,
+    stray_light=0.0,
 )
 
 

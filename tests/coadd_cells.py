@@ -20,7 +20,7 @@ from tessella.simulate.observation import Conditions
 from tessella.simulate.pointing import planned_header
 
 WINDOW = Window(1664, 1664, 768, 768)
-CONDITIONS = Conditions(1.5, 0.0, 0.0, 4000, cosmic_rays=False, seed=3)
+CONDITIONS = Conditions(1.5, 0.0, 0.0, 4000, cosmic_rays=False, seed=3, stray_light=0.0)
 STATE = replace(exposures.STATE, hot_pixel_fraction=0.0, dead_pixel_fraction=0.0)
 START = "2028-07-01T00:00:00"
 POINTINGS = ((12.108, 85.255, 0.0), (12.112, 85.2553, 0.0), (12.104, 85.2547, 2.0))

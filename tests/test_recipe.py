@@ -12,7 +12,7 @@ import pytest
 
 from tessella import flags, recipe
 from tessella.astrometry.pixel_area import relative_pixel_area
-from tessella.config import SkippableStep
+from tessella.config_sections import SkippableStep
 from tessella.exposure_pipeline import calibrate, read_border
 from tessella.models import ALIGNED, EXPOSURE_TYPES, Image, Ramp
 from tessella.plan.selection import OPTIONAL_TYPES, reference_types

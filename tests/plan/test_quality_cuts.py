@@ -1,7 +1,7 @@
 import pytest
 from planned_exposures import exposure
 
-from tessella.config import Cut
+from tessella.config_sections import Cut
 from tessella.errors import DataError
 from tessella.plan.quality_cuts import exclusions, lost_images, read_quality, refuse_foreign
 

@@ -22,6 +22,7 @@ CONDITIONS = Conditions(
     encoding_offset=4000,
     cosmic_rays=False,
     seed=5,
+    stray_light=0.0,
 )
 
 

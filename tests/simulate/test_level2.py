@@ -19,7 +19,7 @@ from tessella.simulate.pointing import planned_header, true_attitude
 from tessella.simulate.scene import empty_rows
 
 WINDOW = Window(1792, 1792, 512, 512)
-CONDITIONS = Conditions(1.5, 0.3, 20.0, 4000, cosmic_rays=False, seed=5)
+CONDITIONS = Conditions(1.5, 0.3, 20.0, 4000, cosmic_rays=False, seed=5, stray_light=0.0)
 HEADER = planned_header(exposures.KEY, "F158", 3, "2028-07-01T00:00:00", 12.108, 85.255, 0.0)
 #: Of the stars [electrons / s]: the last one saturates in the third resultant.
 RATES = np.array([300.0, 1e3, 3e3, 1e4, 3e4])

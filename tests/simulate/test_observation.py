@@ -22,6 +22,7 @@ CONDITIONS = Conditions(
     encoding_offset=4000,
     cosmic_rays=False,
     seed=5,
+    stray_light=0.0,
 )
 HEADER = planned_header(
     ExposureKey(1, 1, 1, 1, 1, 1, 1), "F158", 3, "2027-03-01T00:00:00", 12.0, 85.0, 0.0

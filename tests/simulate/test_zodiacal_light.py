@@ -48,7 +48,7 @@ def light_of(**changes):
         ExposureKey(1, 1, 1, 1, 1, 1, 1), "PRISM", 3, EQUINOX, place.ra.deg, place.dec.deg, 0.0,
         "WFI_SPECTRAL",
     )  # fmt: skip
-    conditions = replace(Conditions(1.0, 0.0, 0.0, 4000, False, 3), **changes)
+    conditions = replace(Conditions(1.0, 0.0, 0.0, 4000, False, 3, 0.0), **changes)
     # Long reads, so that light outweighs the noise of reading.
     window = Window(1920, 1920, 256, 256)
     state = replace(STATE, read_noise_electrons=0.1)

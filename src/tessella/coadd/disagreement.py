@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessella.coadd.median_stack import coarse, is_near
+from tessella.coadd.median_stack import coarse, columns_near
 from tessella.coadd.places import along_row, row_of_nodes, stencils
 from tessella.compiled import kernel
 
@@ -136,10 +136,7 @@ def disagreeing(
     for j in range(n_rows):
         row_of_nodes(nodes, (first_row + j + 0.5) / steps[0], 0, nodes.shape[1], line)
         for k in range(nodes.shape[1] - 1):
-            if not is_near(line, k, own, 0.0):
-                continue
-            start = max(int(np.ceil(k * steps[1] - 0.5)), 0)
-            stop = min(int(np.ceil((k + 1) * steps[1] - 0.5)), nx)
+            start, stop = columns_near(line, k, steps[1], nx, own, 0.0)
             along_row(line, first_node, weights, start, stop, centers)
             base = sky[0] + sky[2] * (first_row + j)
             for i in range(start, stop):

@@ -68,10 +68,7 @@ def lay_rows(
     for j in range(n_rows):
         row_of_nodes(nodes, (first_row + j + 0.5) / steps[0], 0, nodes.shape[1], line)
         for k in range(nodes.shape[1] - 1):
-            if not is_near(line, k, plane, side):
-                continue
-            start = max(int(np.ceil(k * steps[1] - 0.5)), 0)
-            stop = min(int(np.ceil((k + 1) * steps[1] - 0.5)), nx)
+            start, stop = columns_near(line, k, steps[1], nx, plane, side)
             along_row(line, first_node, weights, start, stop, centers)
             base = sky[0] + sky[2] * (first_row + j)
             for i in range(start, stop):
@@ -93,18 +90,28 @@ def lay_rows(
 
 
 @kernel
-def is_near(line: np.ndarray, k: int, box: tuple[int, int, int, int], side: float) -> bool:
-    """Tell whether a row may touch coarse pixels x0, x1, y0, y1 between its nodes k and k + 1.
+def columns_near(
+    line: np.ndarray,
+    k: int,
+    step: float,
+    nx: int,
+    box: tuple[int, int, int, int],
+    side: float,
+) -> tuple[int, int]:
+    """Return the pixels of a row between its nodes k and k + 1, none where the box is far.
 
-    Its drops, squares of a `side`, may be turned, and it may bend by a pixel of the lattice.
+    The box is of coarse pixels x0, x1, y0, y1. Drops, squares of a `side`, may be turned, and a row
+    may bend by a pixel of the lattice.
     """
     margin = COARSE * (side + 1.0) + 1.0
-    return (
-        max(line[k, 0], line[k + 1, 0]) >= COARSE * box[0] - margin
-        and min(line[k, 0], line[k + 1, 0]) <= COARSE * box[1] + margin
-        and max(line[k, 1], line[k + 1, 1]) >= COARSE * box[2] - margin
-        and min(line[k, 1], line[k + 1, 1]) <= COARSE * box[3] + margin
-    )
+    if (
+        max(line[k, 0], line[k + 1, 0]) < COARSE * box[0] - margin
+        or min(line[k, 0], line[k + 1, 0]) > COARSE * box[1] + margin
+        or max(line[k, 1], line[k + 1, 1]) < COARSE * box[2] - margin
+        or min(line[k, 1], line[k + 1, 1]) > COARSE * box[3] + margin
+    ):
+        return 0, 0
+    return max(int(np.ceil(k * step - 0.5)), 0), min(int(np.ceil((k + 1) * step - 0.5)), nx)
 
 
 @kernel

@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--zodiacal-factor", type=float, default=1.5, help="zodiacal light over its minimum"
         )
+        action.add_argument(
+            "--stray-light",
+            type=float,
+            default=0.1,
+            help="light that reaches detectors astray, over the zodiacal light",
+        )
     injection.add_argument("--out", metavar="FILE.asdf", required=True, help="the copy to write")
     for action in (level1, level2, level3, injection):
         action.add_argument("--seed", type=int, default=1, help="keys all draws, with the exposure")
@@ -157,10 +163,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--seed: found {args.seed}, expected a whole number of at least 0")
     if args.action == "inject":
         return _inject(args)
-    if not 0 <= args.zodiacal_factor < float("inf"):
-        raise ConfigError(
-            f"--zodiacal-factor: found {args.zodiacal_factor}, expected a number of at least 0"
-        )
+    for name in ("zodiacal_factor", "stray_light"):
+        _check_not_negative(name, getattr(args, name))
     made = _level3(args) if args.action == "level3" else _exposure(args)
     sys.stdout.write(f"{made}\n{made.with_suffix('.png')}\n")
     return 0
@@ -172,6 +176,10 @@ def _exposure(args: argparse.Namespace) -> Path:
     key = _key(args)
     ra, dec, pa = args.pointing
     _check_place("--pointing", ra, dec)
+    for value in args.pointing_error:
+        _check_not_negative("pointing_error", value)
+    if not -360 <= pa <= 360:
+        raise ConfigError(f"--pointing: found a position angle of {pa:g}, expected -360 to 360")
     from astropy.time import Time
 
     from tessella.run import simulate
@@ -186,6 +194,7 @@ def _exposure(args: argparse.Namespace) -> Path:
         encoding_offset=4000,
         cosmic_rays=True,
         seed=args.seed,
+        stray_light=args.stray_light,
     )
     shot = simulate.Shot(
         header, _detector(args.detector), window, state, conditions, _told(args), _files(args)
@@ -223,7 +232,7 @@ def _level3(args: argparse.Namespace) -> Path:
             window,
             lattice,
             state,
-            args.zodiacal_factor,
+            args.zodiacal_factor * (1 + args.stray_light),
             args.pixfrac,
             args.seed,
             _told(args),
@@ -318,9 +327,12 @@ def _start(args: argparse.Namespace) -> str:
     from datetime import datetime
 
     try:
-        return datetime.fromisoformat(args.start).isoformat(timespec="microseconds")
+        start = datetime.fromisoformat(args.start)
     except ValueError as error:
         raise ConfigError(f"--start: found {args.start!r}, expected such as {_START}") from error
+    if start.tzinfo is not None:
+        raise ConfigError(f"--start: found {args.start!r}, expected UTC without a zone")
+    return start.isoformat(timespec="microseconds")
 
 
 def _key(args: argparse.Namespace) -> "ExposureKey":
@@ -333,6 +345,12 @@ def _key(args: argparse.Namespace) -> "ExposureKey":
                 f"--key: found {value}, expected numbers from 1 to {' '.join(map(str, limits))}"
             )
     return ExposureKey(*args.key)
+
+
+def _check_not_negative(name: str, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        option = name.replace("_", "-")
+        raise ConfigError(f"--{option}: found {value:g}, expected a number of at least 0")
 
 
 def _check_place(option: str, ra: float, dec: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tessella.config import Cut
+from tessella.config_sections import Cut
 from tessella.errors import DataError
 from tessella.models import PlannedExposure
 from tessella.plan.exposures import lines_of

@@ -148,7 +148,7 @@ def places(folder: str | Path) -> list[Line]:
     wanted = {
         "catalog": "level4/*_cat.parquet",
         "coadds": "level3/*_coadd.asdf",
-        "colour picture": "quality/*.png",
+        "colour picture": "quality/*_colour.png",
         "report": "quality/report.html",
         "maps of references": "measured/*_maps.png",
         "table of references": "library.tsv",

@@ -4,32 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tessella.detector.converter import draw_converter
-from tessella.detector.cosmic_rays import cosmic_ray_hits
-from tessella.detector.dark_decay import dark_decay_of_read
-from tessella.detector.integral_nonlinearity import N_COUNTS, tabulate
-from tessella.detector.persistence_state import PersistenceState, persistence_electrons
-from tessella.detector.readout import (
-    AMP33_CHANNEL,
-    Accumulator,
-    convert,
-    drift_of_channels,
-    encode,
-    offsets_of_columns,
-)
-from tessella.detector.reference_noise import correlated_noise
-from tessella.detector.snowballs import draw_snowballs
-from tessella.detector.state import DetectorMaps, DetectorState, drift_electrons, is_reference
-from tessella.detector.wfi18_transient import Transient, transient_of_read
+from tessella.detector.persistence_state import PersistenceState
+from tessella.detector.readout import Accumulator, encode
+from tessella.detector.state import DetectorMaps, DetectorState
 from tessella.instrument.read_patterns import ReadPattern
-from tessella.models import BORDER, CHANNEL_WIDTH, ExposureKey, GuideWindow, Readout, Window
-from tessella.randomness import generator
-from tessella.simulate.brighter_fatter import collected
+from tessella.models import ExposureKey, GuideWindow, Readout, Window
+from tessella.simulate.charge import Charge
 from tessella.simulate.earlier import add_light
-from tessella.simulate.photons import add_electrons, chance_of_none
-from tessella.simulate.read import read_pixels
-
-_ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
+from tessella.simulate.electronics import Electronics
 
 
 def expose(
@@ -109,57 +91,18 @@ def expose(
             f"{state.persistence_ratio}; give what earlier exposures left where it is above 0"
         )
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
-    dark = maps.dark * np.float32(pattern.frame_time)
-    light = np.zeros_like(dark)
-    light[_ACTIVE] = rate * maps.flat[_ACTIVE] * pattern.frame_time
-    moves = any(state.brighter_fatter_per_electron)
-    expected = light + dark
-    none = chance_of_none(expected)
     n_reads = sum(pattern.reads_per_resultant)
-    drift = drift_of_channels(
-        n_reads + 1, state.channel_drift_dn, generator("channel drift", *numbers)
+    charge = Charge(
+        rate, maps, state, pattern.frame_time, numbers, with_cosmic_rays, earlier, start_mjd
     )
-    charge = np.zeros(maps.window.shape, np.float32)
-    walk, step = np.zeros_like(charge), drift_electrons(state, detector)
-    correction = None
-    if state.integral_nonlinearity_dn:
-        correction = tabulate(np.arange(N_COUNTS), draw_converter(state, detector)).correction
-
-    def read_out(read: int) -> tuple[np.ndarray, np.ndarray]:
-        added = _electronics(read, maps, state, detector, pattern.frame_time, numbers)
-        if step:
-            added[0][...] += walk / maps.gain
-        rng = generator("read noise", *numbers, read)
-        return _read(charge, drift[read], added, maps, state, correction, rng)
-
-    reference = read_out(0)
+    electronics = Electronics(maps, state, detector, pattern.frame_time, n_reads, numbers)
+    reference = electronics.read(0, charge.electrons)
     memory, memory33 = Accumulator(reference[0].shape), Accumulator(reference[1].shape)
     data, amp33, cycles = [], [], []
     last_reads = {reads[-1] for reads in pattern.reads}
     for read in range(1, n_reads + 1):
-        seeds = generator("electrons", *numbers, read).integers(
-            0, 2**64, len(charge), dtype=np.uint64
-        )
-        if moves:
-            expected = collected(light, charge, state.brighter_fatter_per_electron) + dark
-            none = chance_of_none(expected)
-        add_electrons(charge, expected, none, seeds)
-        if with_cosmic_rays:
-            rng = generator("cosmic rays", *numbers, read)
-            rows, columns, electrons = cosmic_ray_hits(rate.shape, pattern.frame_time, rng)
-            charge[_ACTIVE][rows, columns] += electrons
-        if state.snowballs_per_cm2_s:
-            rng = generator("snowballs", *numbers, read)
-            flux = state.snowballs_per_cm2_s
-            charge[_ACTIVE] += draw_snowballs(rate.shape, pattern.frame_time, flux, rng)
-        if earlier is not None:
-            edges = start_mjd + np.array([read - 1, read]) * pattern.frame_time / 86400
-            leaking = state.persistence_ratio * persistence_electrons(earlier, *edges)
-            charge[_ACTIVE] += generator("persistence", *numbers, read).poisson(leaking)
-        if step:
-            rng = generator("pixel drift", *numbers, read)
-            walk[_ACTIVE] += step * rng.standard_normal(rate.shape, np.float32)
-        image, image33 = read_out(read)
+        charge.gather(read)
+        image, image33 = electronics.read(read, charge.electrons)
         memory.add(image)
         memory33.add(image33)
         if guide is not None:
@@ -198,55 +141,3 @@ def _check(rate: np.ndarray, maps: DetectorMaps) -> None:
         raise ValueError(
             "rate: it must be finite and at least 0 everywhere; light is missing somewhere"
         )
-
-
-def _electronics(
-    read: int,
-    maps: DetectorMaps,
-    state: DetectorState,
-    detector: str,
-    frame_time: float,
-    numbers: tuple[int | str, ...],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what one read adds to a window (ny, nx) and to the reference output (ny, 128) [DN].
-
-    1/f noise, and on the pixels that see light the dark decay and the transient of WFI18.
-    """
-    rng = generator("correlated noise", *numbers, read)
-    added, added33 = correlated_noise(maps.window, state.correlated_noise_dn, 0.0, rng)
-    rng = generator("channel noise", *numbers, read)
-    own, own33 = correlated_noise(maps.window, 0.0, state.channel_noise_dn, rng)
-    added += own
-    if state.dark_decay_dn:
-        added += dark_decay_of_read(
-            read, state.dark_decay_dn, state.dark_decay_s, detector, maps.window, frame_time
-        )
-    if any(state.wfi18_transient_dn):
-        transient = Transient(state.wfi18_transient_dn, state.wfi18_transient_s)
-        added += transient_of_read(read, transient, detector, maps.window, frame_time)
-    return added, added33 + own33
-
-
-def _read(
-    charge: np.ndarray,
-    drift: np.ndarray,
-    added: tuple[np.ndarray, np.ndarray],
-    maps: DetectorMaps,
-    state: DetectorState,
-    correction: np.ndarray | None,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read a window (ny, nx) and the reference output (ny, 128) once [DN]."""
-    noise = rng.standard_normal(charge.shape, np.float32)
-    noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
-    with_border = state.reference_pixel_noise_ratio is not None
-    read = read_pixels(
-        charge, maps, np.array(state.ipc_kernel), offsets_of_columns(drift, maps.window), added[0],
-        noise, correction, with_border,
-    )  # fmt: skip
-    if not with_border:
-        return read, np.zeros(noise33.shape, np.int32)
-    # ASSUME: the converter of the reference output is straight; RAD has tables of the others only.
-    level33 = np.float32(state.pedestal_dn) + drift[AMP33_CHANNEL] + added[1]
-    border = is_reference(maps.window)
-    return read, convert(level33 + np.median(maps.read_noise[border]) * noise33)

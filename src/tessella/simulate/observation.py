@@ -37,10 +37,10 @@ class Conditions:
     #: False leaves cosmic rays out.
     cosmic_rays: bool
     seed: int
+    #: Light that reaches the detector astray, over the zodiacal light.
+    stray_light: float
     #: First column and row in the frame and size of every detector's guide window; None: none.
     guide_window: Mapping[str, int] | None = None
-    #: Light that reaches the detector astray, over the zodiacal light.
-    stray_light: float = 0.0
 
 
 def observe(
