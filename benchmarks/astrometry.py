@@ -30,6 +30,7 @@ from tessella.astrometry.joint_geometry import (
     unit_vectors,
 )
 from tessella.astrometry.joint_solution import solve_jointly
+from tessella.detector.state import Blur
 from tessella.models import WcsCorrection, Window
 from tessella.psf.effective import EffectivePsf
 from tessella.psf.fit import measure_stars
@@ -172,7 +173,7 @@ def image_level(n_known, element="F158", n_exposures=4, seed=5):
     rng = np.random.default_rng([seed, n_known])
     kernel = np.asarray(STATE["ipc_kernel"])
     optics = optical_psf(
-        "WFI01", element, 2043.5, 2043.5, STATE["jitter_mas"], STATE["charge_diffusion_um"]
+        "WFI01", element, 2043.5, 2043.5, Blur(STATE["jitter_mas"], STATE["charge_diffusion_um"])
     )
     psf = EffectivePsf(effective_psf(optics, kernel), 4)
     drawn = EffectivePsf(effective_psf(optics, kernel, 16, STAMP), 16)

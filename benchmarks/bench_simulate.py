@@ -61,8 +61,7 @@ def simulate(n_stars: int, n_galaxies: int, with_reads: bool) -> dict[str, float
     state = load_state(ROOT / "config" / "detectors", "simulated")
     start = time.process_time()
     light = rate_image(
-        field(n_stars, n_galaxies), JACOBIAN, WINDOW, DETECTOR, ELEMENT, state.jitter_mas,
-        state.charge_diffusion_um,
+        field(n_stars, n_galaxies), JACOBIAN, WINDOW, DETECTOR, ELEMENT, state.blur
     )  # fmt: skip
     drawn = time.process_time()
     taken = {"light_cpu_s": drawn - start}

@@ -21,7 +21,7 @@ from bench_level2 import PEER_IMAGE, calibrate, reference_maps, run_peer, write_
 from tessella import flags
 from tessella.astrometry.motion import StarCatalogue
 from tessella.config import load_state
-from tessella.detector.state import draw_maps
+from tessella.detector.state import Blur, draw_maps
 from tessella.instrument.read_patterns import read_patterns
 from tessella.io.level1 import write_ramp
 from tessella.io.level2 import read_image
@@ -47,9 +47,9 @@ def draw_light() -> tuple[np.ndarray, ExposureHeader, Attitude]:
     none = np.zeros(0)
     empty = StarCatalogue(2015.5, none, none, none, none, none, np.zeros((0, 5, 5)))
     truth = draw_scene(field, empty, none, none, SEED)
-    sources = sources_on(truth, attitude, DETECTOR, Window(), ELEMENT)
+    sources = sources_on(truth, attitude, DETECTOR, Window(), ELEMENT, False)
     jacobian = pixels_per_arcsec(attitude, DETECTOR, Window())
-    light = rate_image(sources, jacobian, Window(), DETECTOR, ELEMENT, 0.0, 0.0)
+    light = rate_image(sources, jacobian, Window(), DETECTOR, ELEMENT, Blur(0.0, 0.0))
     return np.maximum(light + sky_rate(ELEMENT, 1.5), 0.0), header, attitude
 
 

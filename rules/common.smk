@@ -87,6 +87,15 @@ def references_of_aligned(reftype):
     ]
 
 
+def psfs_of_tile(tile, element):
+    """List the PSFs of the detectors that see a tile, one file of each detector."""
+    # ASSUME: exposures of one detector and filter have one PSF; the first one's stands for all.
+    by_detector = {}
+    for name, detector in plan.tiles[tile].members[element]:
+        by_detector.setdefault(detector, reference_of("epsf", name, detector))
+    return list(by_detector.values())
+
+
 @functools.cache
 def exposures_before():
     """The exposure before, by exposure and detector."""

@@ -33,6 +33,7 @@ rule measure_sources:
         encircled_energy=lambda wildcards: reference_of(
             "apcorr", *plan.tiles[wildcards.tile].members[wildcards.element.upper()][0]
         ),
+        psfs=lambda wildcards: psfs_of_tile(wildcards.tile, wildcards.element.upper()),
     output:
         table="<results>/level4/{tile}_{element}_measurements.parquet",
     log:
@@ -49,7 +50,7 @@ rule measure_sources:
     shell:
         "python {input.script:q} --options {params.options:q} --mosaic {input.mosaic:q}"
         " --segmentation {input.segmentation:q} --encircled-energy {input.encircled_energy:q}"
-        " --table {output.table:q} > {log:q} 2>&1"
+        " --psf {input.psfs:q} --table {output.table:q} > {log:q} 2>&1"
 
 
 rule join_bands:

@@ -5,6 +5,7 @@ from scipy.signal import fftconvolve
 
 from tessella.models import Lattice, Mosaic
 from tessella.photometry.band import Band, EncircledEnergy, prepare_band
+from tessella.psf.coadd import HALF_PIXELS, OVERSAMPLE, CoaddPsf
 from tessella.randomness import generator
 from tessella.sources.detect import detect
 from tessella.sources.detection import Detection
@@ -85,6 +86,14 @@ def encircled_energy() -> EncircledEnergy:
     return EncircledEnergy(radii, 1 - np.exp(-0.5 * (radii / SCALE / SEEN_SIGMA) ** 2))
 
 
+def star_psf(sigma: float = STAR_SIGMA) -> CoaddPsf:
+    """Return the PSF of the stars, of one image that sees all."""
+    axis = np.arange(-OVERSAMPLE * HALF_PIXELS, OVERSAMPLE * HALF_PIXELS + 1) / OVERSAMPLE
+    stamp = np.exp(-0.5 * (axis[:, None] ** 2 + axis**2) / sigma**2) / (2 * np.pi * sigma**2)
+    ends = np.array([0.0, 5000.0])
+    return CoaddPsf(ends, ends, stamp[None], np.zeros((1, 2, 2), int), np.ones(1))
+
+
 def measured_field(n: int, pitch: int, flux: float, n_bands: int = 3, sky: float = 2.0):
     """Draw a field of equal stars, detect them, prepare its first band."""
     x, y = grid((n, n), pitch, n)
@@ -99,4 +108,4 @@ def measured_field(n: int, pitch: int, flux: float, n_bands: int = 3, sky: float
 
 def band(image: Mosaic, detection: Detection) -> Band:
     """Prepare one band with the usual options."""
-    return prepare_band(image, detection, encircled_energy(), **BAND_OPTIONS)
+    return prepare_band(image, detection, encircled_energy(), star_psf(), **BAND_OPTIONS)

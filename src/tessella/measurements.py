@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tessella.photometry import apertures, profiles
+from tessella.photometry import apertures, profiles, psf_fit
 from tessella.photometry.band import Band
 from tessella.sources import kron, moments, sky_positions, windowed
 from tessella.sources.columns import BAND_COLUMNS, DETECTION_COLUMNS, Column, not_measured
@@ -68,6 +68,9 @@ BAND_MEASUREMENTS = (
     Measurement("kron", profiles.kron_flux, (), _with_error("kron_flux", "kron_abmag")),
     Measurement("half_light", profiles.half_light_radius, ("kron",), ("fluxfrac_radius_50",)),
     Measurement("extended", apertures.extendedness, ("apertures",), ("is_extended",)),
+    Measurement("psf", psf_fit.fit_point_sources, (), (
+        *_with_error("x_psf", "y_psf", "ra_psf", "dec_psf"), "psf_flags", "psf_gof",
+        *_with_error("psf_flux"))),
     Measurement("star", apertures.star_flux, ("apertures",), _with_error("tessella_star_flux")),
 )
 # fmt: on

@@ -7,6 +7,7 @@ from drizzle.resample import Drizzle
 from photutils.aperture import CircularAperture
 
 from tessella.detector.ipc import couple_pixels
+from tessella.detector.state import Blur
 from tessella.photometry.apertures import APERTURES
 from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, optical_psf
@@ -42,7 +43,7 @@ def drizzled_shares(optics, pixfrac, scale, n_phases):
 
 @pytest.mark.parametrize(("element", "scale"), [("F106", 0.11), ("F158", 0.1078)])
 def test_agrees_with_drizzled_stars(element, scale):
-    optics = optical_psf("WFI01", element, 2043.5, 2043.5, 8.0, 2.94)
+    optics = optical_psf("WFI01", element, 2043.5, 2043.5, Blur(8.0, 2.94))
     measured = drizzled_shares(optics, 1.0, scale, 6)
     predicted = encircled_energy(optics, KERNEL, RADII, 1.0, scale / 2, scale)
     # The requirement; 36 phases leave 0.05 % of scatter in the smallest aperture.
@@ -60,7 +61,7 @@ def test_gaussian_has_its_known_shares():
 
 
 def test_smaller_drops_concentrate_the_light():
-    optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, 8.0, 2.94)
+    optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, Blur(8.0, 2.94))
     wide = encircled_energy(optics, KERNEL, RADII, 1.0)
     narrow = encircled_energy(optics, KERNEL, RADII, 0.6)
     assert (narrow[:3] > wide[:3]).all()

@@ -7,6 +7,7 @@ import galsim.roman
 import numpy as np
 import pytest
 
+from tessella.detector.state import Blur
 from tessella.instrument.optical_elements import filters
 from tessella.instrument.siaf import ACTIVE_SIZE, aperture
 from tessella.psf.effective import EffectivePsf
@@ -18,7 +19,7 @@ CENTER = 2043.5
 
 
 def optics(element="F158", jitter=8.0, diffusion=2.94):
-    return optical_psf("WFI01", element, CENTER, CENTER, jitter, diffusion)
+    return optical_psf("WFI01", element, CENTER, CENTER, Blur(jitter, diffusion))
 
 
 @pytest.mark.parametrize("element", ["F106", "F129", "F158", "F213"])
@@ -29,6 +30,20 @@ def test_width_agrees_with_the_mission_table(element):
     fwhm = 2 * step * np.sqrt((drawn > drawn.max() / 2).sum() / np.pi)
     # The table averages over a spectrum and a band: half of the band's width moves it by 5 %.
     assert fwhm == pytest.approx(filters()[element].psf_fwhm, rel=0.06)
+
+
+def test_defocus_widens_the_core_and_both_signs_differ():
+    def peak(defocus):
+        blurred = optical_psf("WFI01", "F158", CENTER, CENTER, Blur(8.0, 2.94, defocus))
+        return float(EffectivePsf(effective_psf(blurred, None), 4).evaluate(0.0, 0.0))
+
+    # Strehl's ratio of a defocus of w waves: exp(-(2 pi w)^2), at 1293 of 1579 nm, of the optics;
+    # pixel, jitter and diffusion dilute it, and the design has a defocus of its own.
+    best, either = peak(0.0), [peak(-0.06), peak(0.06)]
+    expected = np.exp(-((2 * np.pi * 0.06 * 1293 / 1579) ** 2))
+    assert all(expected - 0.05 < value / best < 1.02 for value in either)
+    assert min(either) < best
+    assert either[0] != pytest.approx(either[1], rel=1e-3)
 
 
 def test_share_of_the_central_pixel_agrees_with_the_mission_table():

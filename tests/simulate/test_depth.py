@@ -35,9 +35,7 @@ WITHIN = {name: 0.1 for name in filters()} | {"F062": 0.2}
 @cache
 def stamp(element):
     """Share of a star's light by place, in pixels of 1 / 8."""
-    optics = optical_psf(
-        "WFI01", element, 2043.5, 2043.5, STATE.jitter_mas, STATE.charge_diffusion_um
-    )
+    optics = optical_psf("WFI01", element, 2043.5, 2043.5, STATE.blur)
     return effective_psf(optics, np.array(STATE.ipc_kernel), OVERSAMPLE, 16)
 
 

@@ -82,6 +82,26 @@ def test_snowballs_that_are_switched_off_leave_all_other_draws(wide):
     assert 0 < (np.abs(with_some - without) > 1).mean() < 0.2
 
 
+def test_telegraph_pixels_jump_between_two_levels_and_are_flagged():
+    chance, step = 0.2, 60.0
+    quiet = Detector(Window(256, 128, 384, 384), telegraph_pixel_fraction=0.01)
+    noisy = quiet.send(telegraph_dn=step, telegraph_chance=chance).data.astype(float)
+    still = quiet.send(telegraph_dn=0.0).data.astype(float)
+    told = quiet.maps.is_telegraph
+    assert told.mean() == pytest.approx(0.01, rel=0.2)
+    moved = (noisy - still)[:, told]
+    # All other draws are the same; on board counts are rounded, on both sides.
+    assert np.abs((noisy - still)[:, ~told]).max() <= 1
+    assert np.abs(moved).max() <= step + 2
+    # First resultant of one read, after one chance since the reference read.
+    jumped = np.abs(moved[0]) > step / 2
+    assert PATTERN.reads[0] == (1,)
+    n = told.sum()
+    assert jumped.mean() == pytest.approx(chance, abs=4 * np.sqrt(chance * (1 - chance) / n))
+    image = quiet.image(quiet.send(telegraph_dn=step, telegraph_chance=chance))
+    np.testing.assert_array_equal((image.dq & flags.TELEGRAPH) != 0, told[ACTIVE])
+
+
 @pytest.fixture(scope="module")
 def wfi18():
     # As high as the frame, so that the transient runs its course.

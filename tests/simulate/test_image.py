@@ -1,15 +1,30 @@
 """Light on pixels: flux, place, shape and orientation."""
 
 import galsim
+import galsim.roman
 import numpy as np
 import pytest
 
+from tessella.detector.state import Blur
 from tessella.instrument.optical_elements import filters
 from tessella.models import Window
-from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, optical_psf
-from tessella.simulate.image import EDGE_RATE, Sources, electrons_per_maggy, rate_image, sky_rate
+from tessella.psf.model import (
+    NOMINAL_PIXEL_ARCSEC,
+    effective_wavelength_nm,
+    optical_psf,
+    wavelength_spread_nm,
+)
+from tessella.simulate.image import (
+    EDGE_RATE,
+    Sources,
+    electrons_per_maggy,
+    rate_image,
+    red_share,
+    sky_rate,
+)
 
 WINDOW = Window(1920, 1920, 256, 256)
+BLUR = Blur(8.0, 2.94)
 #: North up, east left, 0.11 arcsec pixels.
 JACOBIAN = np.array([[-1, 0], [0, 1]]) / NOMINAL_PIXEL_ARCSEC
 
@@ -17,7 +32,51 @@ JACOBIAN = np.array([[-1, 0], [0, 1]]) / NOMINAL_PIXEL_ARCSEC
 def draw(rows, element="F158", jacobian=JACOBIAN):
     x, y, rate, sersic, radius, pa, ba = np.array(rows, float).T
     sources = Sources(x, y, rate, sersic, radius, pa, ba)
-    return rate_image(sources, jacobian, WINDOW, "WFI01", element, 8.0, 2.94)
+    return rate_image(sources, jacobian, WINDOW, "WFI01", element, BLUR)
+
+
+def coloured(red_share, element):
+    one = np.ones(1)
+    place = 124 * one
+    sources = Sources(place, place, 1e4 * one, -one, 0 * one, 0 * one, one, red_share * one)
+    return rate_image(sources, JACOBIAN, WINDOW, "WFI01", element, BLUR)
+
+
+def size(image):
+    """Root mean square radius within 3 pixels of the middle of 31 x 31."""
+    y, x = np.indices(image.shape) - 15.0
+    near = np.hypot(x, y) < 3
+    return np.sqrt((image * (x**2 + y**2))[near].sum() / image[near].sum())
+
+
+@pytest.mark.parametrize("element", ["F106", "F146"])
+def test_two_wavelengths_stand_for_the_band_and_red_stars_are_larger(element):
+    box = np.s_[109:140, 109:140]
+    blue, flat, red = (coloured(share, element)[box] for share in (0.0, 0.5, 1.0))
+    assert size(blue) < size(flat) < size(red)
+    # The whole band, as many photons at every wavelength.
+    bandpass = galsim.roman.getBandpasses(AB_zeropoint=False)[filters()[element].letter_name]
+    wavelengths = np.linspace(bandpass.blue_limit, bandpass.red_limit, 15)
+    images = []
+    for wavelength in wavelengths:
+        optics = optical_psf("WFI01", element, WINDOW.x + 124, WINDOW.y + 124, BLUR, wavelength)
+        drawn = galsim.Image(31, 31, xmin=109, ymin=109, scale=NOMINAL_PIXEL_ARCSEC, dtype=float)
+        (optics * 1e4).drawImage(drawn, center=galsim.PositionD(124, 124))
+        images.append(drawn.array)
+    whole = np.average(images, axis=0, weights=bandpass(wavelengths))
+    np.testing.assert_allclose(flat, whole, atol=1e-2 * whole.max())
+    assert size(flat) == pytest.approx(size(whole), rel=5e-3)
+
+
+def test_colour_is_told_by_the_filter_next_to_it():
+    maggies = np.array([[1.0, 1.0, 9.0], [1.0, 2.0, 9.0], [2.0, 1.0, 9.0], [1.0, 0.0, 9.0]])
+    shares = red_share(maggies, ["F129", "F158", "F213"], "F129")
+    # f_nu flat: photons fall with wavelength, by the relative spread of the band.
+    spread = wavelength_spread_nm("F129") / effective_wavelength_nm("F129")
+    assert shares[0] == pytest.approx(0.5 - 0.5 * spread)
+    assert shares[2] < shares[0] < shares[1]
+    assert shares[3] == 0.5
+    assert red_share(maggies[:, :1], ["F129"], "F129").tolist() == [0.5] * 4
 
 
 def star(x, y, rate):
@@ -42,7 +101,7 @@ def moments(image):
 def test_faint_star_agrees_with_a_drawing_of_its_own(element):
     x, y, rate = 120.37, 130.81, 100.0
     image = draw([star(x, y, rate)], element)
-    optics = optical_psf("WFI01", element, WINDOW.x + x, WINDOW.y + y, 8.0, 2.94)
+    optics = optical_psf("WFI01", element, WINDOW.x + x, WINDOW.y + y, BLUR)
     drawn = galsim.Image(248, 248, xmin=0, ymin=0, scale=NOMINAL_PIXEL_ARCSEC, dtype=float)
     (optics * rate).drawImage(drawn, center=galsim.PositionD(x, y))
     box = np.s_[111:151, 101:141]
@@ -108,7 +167,7 @@ def test_galaxy_agrees_with_a_drawing_of_its_own(element, sersic, radius):
     profile = galsim.Sersic(n=sersic, half_light_radius=radius)
     profile = profile.shear(q=ba, beta=(90 - pa) * galsim.degrees)
     profile = profile.transform(*JACOBIAN.ravel()).withFlux(rate)
-    optics = optical_psf("WFI01", element, WINDOW.x + x, WINDOW.y + y, 8.0, 2.94)
+    optics = optical_psf("WFI01", element, WINDOW.x + x, WINDOW.y + y, BLUR)
     seen = galsim.Convolve(profile, optics.dilate(1 / NOMINAL_PIXEL_ARCSEC))
     drawn = galsim.Image(248, 248, xmin=0, ymin=0, scale=1.0, dtype=float)
     seen.drawImage(drawn, center=galsim.PositionD(x, y))

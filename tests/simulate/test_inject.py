@@ -11,13 +11,13 @@ from tessella import flags
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2
 from tessella.astrometry.tangent import pixel_to_sky
 from tessella.astrometry.wcs import detector_to_sky
+from tessella.coadd.views import View
 from tessella.models import Window
 from tessella.photometry.noise import correlated_variance
 from tessella.psf.encircled import encircled_energy
 from tessella.psf.model import optical_psf
 from tessella.randomness import generator
 from tessella.references.make import photometry_row
-from tessella.simulate.coadd_light import View
 from tessella.simulate.image import electrons_per_maggy
 from tessella.simulate.inject import inject_into_image, inject_into_mosaic, with_light
 from tessella.simulate.scene import empty_rows
@@ -48,7 +48,7 @@ def blank_image():
 
 def within(radius_arcsec, pixel_arcsec=0.11):
     """Share of a star's light within a circle; capacitance included."""
-    optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, STATE.jitter_mas, 3.0)
+    optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, STATE.blur)
     radii = np.array([radius_arcsec])
     return float(
         encircled_energy(optics, np.array(STATE.ipc_kernel), radii, 1.0, 0.055, pixel_arcsec)[0]

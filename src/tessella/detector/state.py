@@ -24,6 +24,18 @@ _SLOPE_READS, _SLOPE_S = 55, 170.0
 
 
 @dataclass(frozen=True)
+class Blur:
+    """What spreads the image of a point source beside the design of the optics."""
+
+    #: Pointing jitter, rms per axis [mas].
+    jitter_mas: float
+    #: Standard deviation of the diffusion of charge [um].
+    charge_diffusion_um: float
+    #: Noll's fourth Zernike coefficient, of either sign [waves of 1293 nm].
+    defocus_waves: float = 0.0
+
+
+@dataclass(frozen=True)
 class DetectorState:
     """The numbers of a detector; scatters are pixel to pixel."""
 
@@ -54,9 +66,14 @@ class DetectorState:
     flat_scatter: float
     #: Share of a pixel's signal that its 3 x 3 neighbourhood shows, rows from the top; sums to 1.
     ipc_kernel: tuple[tuple[float, float, float], ...]
-    #: Blur of the optical image: pointing jitter, per axis, and diffusion of charge.
+    #: Blur of the optical image, see `Blur`, and the part of the jitter that differs from read to
+    #: read: movement of the mean pointing of a read, rms per axis [mas]; 0 for none.
     jitter_mas: float
     charge_diffusion_um: float
+    defocus_waves: float
+    read_jitter_mas: float
+    #: True where a source's image depends on its colour within a filter.
+    chromatic_psf: bool
     #: Brighter-fatter effect: part of a pixel's area that an electron of difference moves across a
     #: side, and across a corner [1 / electron]; 0 for none.
     brighter_fatter_per_electron: tuple[float, float]
@@ -75,6 +92,11 @@ class DetectorState:
     #: Random walk of each pixel from read to read [electrons], 0 for none; None takes what the
     #: detector's measured noise of slopes leaves.
     pixel_drift_electrons: float | None
+    #: Random telegraph noise: share of pixels that have it, distance of their two levels [DN], and
+    #: chance that one changes its level from read to read.
+    telegraph_pixel_fraction: float
+    telegraph_dn: float
+    telegraph_chance: float
     #: Snowballs: large events with a saturated core and a halo [1 / cm^2 / s].
     snowballs_per_cm2_s: float
     #: Transient of the first read of WFI18, which no other detector shows: amplitudes of its two
@@ -91,8 +113,14 @@ class DetectorState:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, int | float) and not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
+            least = -np.inf if name == "defocus_waves" else 0
+            if isinstance(value, int | float) and not (np.isfinite(value) and value >= least):
+                raise ValueError(
+                    f"{name} is {value}; it must be a finite number of at least {least}"
+                )
+        for name in ("telegraph_pixel_fraction", "telegraph_chance"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 at most")
         if not (np.isfinite(self.wfi18_transient_dn).all() and min(self.wfi18_transient_s) > 0):
             raise ValueError(
                 f"wfi18_transient_dn is {self.wfi18_transient_dn} and wfi18_transient_s "
@@ -116,6 +144,11 @@ class DetectorState:
         if kernel.shape != (3, 3) or not abs(kernel.sum() - 1) < _KERNEL_SUM_ERROR:
             raise ValueError("ipc_kernel must have 3 rows of 3 numbers whose sum is 1")
 
+    @property
+    def blur(self) -> Blur:
+        """What spreads the image of a point source."""
+        return Blur(self.jitter_mas, self.charge_diffusion_um, self.defocus_waves)
+
 
 @dataclass(frozen=True)
 class DetectorMaps:
@@ -135,9 +168,11 @@ class DetectorMaps:
     nonlinearity: np.ndarray
     #: Response to light, mean 1; 0 for dead pixels and in the border.
     flat: np.ndarray
-    #: True for pixels that do not respond to light, and for those with a very high dark current.
+    #: True for pixels that do not respond to light, for those with a very high dark current, and
+    #: for those with random telegraph noise.
     is_dead: np.ndarray
     is_hot: np.ndarray
+    is_telegraph: np.ndarray
 
     @property
     def full_well(self) -> np.ndarray:
@@ -184,6 +219,7 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
     read_noise[reference] *= state.reference_pixel_noise_ratio or 0.0
     is_dead = (uniform("dead") < state.dead_pixel_fraction) & ~reference
     is_hot = (uniform("hot") < state.hot_pixel_fraction) & ~reference & ~is_dead
+    is_telegraph = (uniform("telegraph") < state.telegraph_pixel_fraction) & ~reference
     dark = state.dark_electrons_per_s * np.exp(state.dark_scatter * normal("dark"))
     dark = np.where(is_hot, 1000 * dark, dark)
     return DetectorMaps(
@@ -205,6 +241,7 @@ def draw_maps(state: DetectorState, detector: str, window: Window) -> DetectorMa
         ),
         is_dead=is_dead,
         is_hot=is_hot,
+        is_telegraph=is_telegraph,
     )
 
 

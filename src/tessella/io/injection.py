@@ -1,7 +1,6 @@
-"""Copies of images and coadds with injected sources, and what a coadd says of its images."""
+"""Copies of images and coadds with injected sources."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,9 @@ import numpy as np
 from tessella.errors import DataError
 from tessella.half_precision import to_half
 from tessella.io.asdf_files import open_roman, plain, save_model
-from tessella.io.exposure_meta import read_attitude
 from tessella.io.level2_about import SINGLE, VARIANCES
 from tessella.io.rad import datamodels as rdm
-from tessella.models import Attitude, Image, Mosaic
-
-_TABLES = ("wcsinfo", "velocity_aberration", "instrument", "exposure")
-
-
-@dataclass(frozen=True)
-class CoaddMembers:
-    """The images of a coadd as its tables of metadata tell them, in the order of its context."""
-
-    detectors: tuple[str, ...]
-    attitudes: tuple[Attitude, ...]
-    #: What each counts; 1 where the file does not say it.
-    weights: tuple[float, ...]
-    #: Of the first of them.
-    ma_table_number: int
-    #: Side of the drop over the side of the pixel.
-    pixfrac: float
+from tessella.models import Image, Mosaic
 
 
 def kind_of_product(path: str | Path) -> str:
@@ -49,44 +31,6 @@ def kind_of_product(path: str | Path) -> str:
         f"{path}: neither an image of Level 2 nor a coadd of Level 3; sources are injected into "
         "files such as ..._cal.asdf and ..._coadd.asdf"
     )
-
-
-def read_members(path: str | Path) -> CoaddMembers:
-    """Read which images a coadd is made of.
-
-    Raises
-    ------
-    DataError
-        If the file has no tables of its images' metadata, or they lack a keyword.
-    """
-    with open_roman(path, with_arrays=False) as roman:
-        meta = roman["meta"]
-        tables = meta.get("individual_image_meta") or {}
-        try:
-            rows = {name: tables[name] for name in _TABLES}
-            attitudes = tuple(
-                read_attitude(
-                    {
-                        name: {key: rows[name][key][k] for key in rows[name].colnames}
-                        for name in _TABLES[:2]
-                    }
-                )
-                for k in range(len(rows["wcsinfo"]))
-            )
-            detectors = tuple(str(name) for name in rows["instrument"]["detector"])
-            number = int(rows["exposure"]["ma_table_number"][0])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(
-                f"{path}: meta.individual_image_meta does not tell where its images point "
-                f"({error}); expected the tables {', '.join(_TABLES)}"
-            ) from error
-        own = plain(meta.get("tessella") or {}).get("inputs") or []
-        weights = tuple(float(item.get("weight", 1.0)) for item in own)
-        if len(weights) != len(detectors):
-            weights = (1.0,) * len(detectors)
-        return CoaddMembers(
-            detectors, attitudes, weights, number, float(meta["resample"]["pixfrac"])
-        )
 
 
 def write_injected(

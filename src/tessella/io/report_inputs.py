@@ -166,7 +166,7 @@ def read_tile(
         element = mosaic.optical_element
         detection = read_detection(segmentation, mosaic.lattice)
         energy = EncircledEnergy(*read_encircled_energy(encircled_energy, element))
-        band = prepare_band(mosaic, detection, energy, **options["measure"])
+        band = prepare_band(mosaic, detection, energy, None, **options["measure"])
         margin = 2 * options["measure"]["source_margin_pixels"] + 1
         occupied = (maximum_filter(detection.segmentation, margin) > 0) | ~np.isfinite(band.data)
         radius = deepest_aperture(band)[0] / band.pixel_scale_arcsec

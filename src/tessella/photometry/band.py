@@ -7,6 +7,7 @@ from scipy.ndimage import maximum_filter
 
 from tessella.astrometry.pixel_area import tangent_pixel_area_sr
 from tessella.models import Mosaic
+from tessella.psf.coadd import CoaddPsf
 from tessella.sources.background import background_error, local_background
 from tessella.sources.detection import Detection
 
@@ -50,6 +51,10 @@ class Band:
     #: Median standard deviation of sky pixels [nJy / pixel]; NaN where there are none.
     sky_err: float
     encircled_energy: EncircledEnergy
+    #: (n_planes, ny, nx) uint32: the images that count in each pixel, as in `Mosaic`.
+    context: np.ndarray
+    #: None where no point sources are fitted.
+    psf: CoaddPsf | None
 
     @property
     def pixel_scale_arcsec(self) -> float:
@@ -61,6 +66,7 @@ def prepare_band(
     mosaic: Mosaic,
     detection: Detection,
     encircled_energy: EncircledEnergy,
+    psf: CoaddPsf | None,
     *,
     background_box_pixels: int,
     source_margin_pixels: int,
@@ -75,6 +81,8 @@ def prepare_band(
         Sources; their segments take no part in the background.
     encircled_energy : EncircledEnergy
         Of point sources in this band.
+    psf : CoaddPsf, optional
+        Of its images; None where no point sources are to be fitted.
     background_box_pixels : int
         Side of the boxes of the local background.
     source_margin_pixels : int
@@ -106,4 +114,6 @@ def prepare_band(
         noise_correlation=mosaic.noise_correlation,
         sky_err=float(np.median(err[empty])) if empty.any() else float("nan"),
         encircled_energy=encircled_energy,
+        context=mosaic.context,
+        psf=psf,
     )

@@ -15,6 +15,7 @@ import galsim
 import galsim.roman
 import numpy as np
 
+from tessella.detector.state import Blur
 from tessella.instrument.optical_elements import filters
 from tessella.instrument.siaf import ACTIVE_SIZE
 
@@ -38,8 +39,30 @@ def effective_wavelength_nm(optical_element: str) -> float:
     >>> round(effective_wavelength_nm("F158"))
     1579
     """
+    return float(_bandpass(optical_element).effective_wavelength)
+
+
+@cache
+def wavelength_spread_nm(optical_element: str) -> float:
+    """Return the root mean square distance of a filter's light from its effective wavelength [nm].
+
+    For as many photons at every wavelength.
+
+    Examples
+    --------
+    >>> round(wavelength_spread_nm("F158"))
+    85
+    """
+    band = _bandpass(optical_element)
+    wavelengths = np.arange(band.blue_limit, band.red_limit, 1.0)
+    passed = band(wavelengths)
+    distance = wavelengths - effective_wavelength_nm(optical_element)
+    return float(np.sqrt(np.sum(passed * distance**2) / np.sum(passed)))
+
+
+def _bandpass(optical_element: str) -> galsim.Bandpass:
     bandpasses = galsim.roman.getBandpasses(AB_zeropoint=False)
-    return float(bandpasses[filters()[optical_element].letter_name].effective_wavelength)
+    return bandpasses[filters()[optical_element].letter_name]
 
 
 def field_position(detector: str, x: float, y: float) -> galsim.PositionD:
@@ -55,8 +78,8 @@ def optical_psf(
     optical_element: str,
     x: float,
     y: float,
-    jitter_mas: float,
-    charge_diffusion_um: float,
+    blur: Blur,
+    wavelength_nm: float | None = None,
 ) -> galsim.GSObject:
     """Return the image of a point source before pixels sample it.
 
@@ -69,13 +92,13 @@ def optical_psf(
     detector : str
         RAD name, such as ``WFI01``.
     optical_element : str
-        RAD name of a filter, such as ``F158``; its effective wavelength stands for all its light.
+        RAD name of a filter, such as ``F158``.
     x, y : float
         Position in the 4088 x 4088 frame, 0-based.
-    jitter_mas : float
-        Pointing jitter, rms per axis [mas]; 0 for none.
-    charge_diffusion_um : float
-        Standard deviation of the diffusion of charge [um]; 0 for none.
+    blur : Blur
+        Jitter, diffusion of charge and defocus.
+    wavelength_nm : float, optional
+        Of the light [nm]; None takes the effective wavelength of the filter for all of it.
 
     Returns
     -------
@@ -84,7 +107,7 @@ def optical_psf(
 
     Examples
     --------
-    >>> optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, 8.0, 2.94)
+    >>> optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, Blur(8.0, 2.94))
     >>> round(float(optics.flux), 6)
     1.0
     """
@@ -93,11 +116,14 @@ def optical_psf(
         filters()[optical_element].letter_name,
         SCA_pos=field_position(detector, x, y),
         pupil_bin=_PUPIL_BIN,
-        wavelength=effective_wavelength_nm(optical_element),
+        wavelength=wavelength_nm or effective_wavelength_nm(optical_element),
+        # Piston, two tilts and the defocus that comes on top of the design's, in waves of 1293 nm.
+        extra_aberrations=[0.0, 0.0, 0.0, 0.0, blur.defocus_waves],
     )
-    blur = np.hypot(jitter_mas / 1000, charge_diffusion_um / PIXEL_UM * NOMINAL_PIXEL_ARCSEC)
-    if blur > 0:
-        optics = galsim.Convolve(optics, galsim.Gaussian(sigma=blur))
+    diffusion = blur.charge_diffusion_um / PIXEL_UM * NOMINAL_PIXEL_ARCSEC
+    sigma = np.hypot(blur.jitter_mas / 1000, diffusion)
+    if sigma > 0:
+        optics = galsim.Convolve(optics, galsim.Gaussian(sigma=sigma))
     dx, dy = _core_centroid(optics)
     return optics.shift(-dx, -dy)
 
@@ -142,7 +168,7 @@ def effective_psf(
 
     Examples
     --------
-    >>> optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, 8.0, 2.94)
+    >>> optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, Blur(8.0, 2.94))
     >>> effective_psf(optics, None).shape
     (177, 177)
     """

@@ -75,6 +75,7 @@ def measure_maps(
     good = np.zeros(maps.window.shape, np.uint32)
     mask = good.copy()
     mask[maps.is_dead] |= flags.DEAD | flags.DO_NOT_USE
+    mask[maps.is_telegraph] |= flags.TELEGRAPH
     hot = np.where(maps.is_hot, flags.HOT | flags.DO_NOT_USE, 0).astype(np.uint32)
     single = {"gain": gain, "readnoise": read_noise}
     return {

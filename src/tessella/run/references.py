@@ -230,4 +230,4 @@ def _center(window: Window) -> tuple[float, float]:
 def _optics(
     state: DetectorState, detector: str, center: tuple[float, float], element: str
 ) -> GSObject:
-    return optical_psf(detector, element, *center, state.jitter_mas, state.charge_diffusion_um)
+    return optical_psf(detector, element, *center, state.blur)

@@ -17,11 +17,12 @@ from tessella.detector.state import DetectorState, draw_maps
 from tessella.errors import DataError
 from tessella.instrument.read_patterns import read_patterns
 from tessella.io.exposure_meta import exposure_meta, file_name
-from tessella.io.injection import kind_of_product, read_members, write_injected
+from tessella.io.injection import kind_of_product, write_injected
 from tessella.io.level1 import write_ramp
 from tessella.io.level2 import read_image, write_image
 from tessella.io.level2_about import Level2About, read_about
 from tessella.io.level3 import read_mosaic, write_mosaic
+from tessella.io.members import read_members
 from tessella.io.previews import write_picture
 from tessella.io.provenance import provenance
 from tessella.io.source_catalogues import read_sources
@@ -30,7 +31,6 @@ from tessella.models import ExposureHeader, Lattice, PlannedExposure, Reference,
 from tessella.recipe import LEVEL2_STEPS
 from tessella.references.make import measure_flat, measure_maps, photometry_row
 from tessella.simulate.changes import seen_during
-from tessella.simulate.coadd_light import View
 from tessella.simulate.inject import Placed, inject_into_image, inject_into_mosaic
 from tessella.simulate.level2 import STEPS, empty_border, simulate_image
 from tessella.simulate.level3 import CoaddedImage, simulate_mosaic
@@ -326,16 +326,10 @@ def _inject_into_coadd(
     element = mosaic.optical_element
     middle = Time(mosaic.meta["time_mean"])
     truth = seen_during(sources_for(sources, element, middle), float(middle.mjd), 0.0)
-    views = [
-        View(detector, Window(), attitude, weight)
-        for detector, attitude, weight in zip(
-            members.detectors, members.attitudes, members.weights, strict=True
-        )
-    ]
     try:
         made, placed = inject_into_mosaic(
             mosaic,
-            views,
+            members.views(),
             truth,
             members.ma_table_number,
             members.pixfrac,

@@ -10,6 +10,7 @@ from tessella.models import BORDER
 from tessella.randomness import generator
 from tessella.simulate.brighter_fatter import collected
 from tessella.simulate.photons import add_electrons, chance_of_none
+from tessella.simulate.read_jitter import ReadJitter
 
 _ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
 
@@ -32,6 +33,8 @@ class Charge:
         What earlier exposures left; None for nothing.
     start_mjd : float
         Start of the exposure; used where there is `earlier`.
+    jitter : ReadJitter, optional
+        How images move from read to read; None leaves them where they are.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Charge:
         with_cosmic_rays: bool,
         earlier: PersistenceState | None,
         start_mjd: float,
+        jitter: ReadJitter | None = None,
     ) -> None:
         #: (ny, nx), float32 [electrons]
         self.electrons = np.zeros(maps.window.shape, np.float32)
@@ -51,14 +55,15 @@ class Charge:
         self._with_cosmic_rays = with_cosmic_rays
         self._earlier, self._start_mjd = earlier, start_mjd
         self._dark = maps.dark * np.float32(frame_time)
-        self._light = np.zeros_like(self._dark)
-        self._light[_ACTIVE] = rate * maps.flat[_ACTIVE] * frame_time
+        self._light, self._jitter = np.zeros_like(self._dark), jitter
+        self._response = maps.flat[_ACTIVE] * frame_time
+        self._light[_ACTIVE] = rate * self._response
         self._expected = self._light + self._dark
         self._none = chance_of_none(self._expected)
 
     def gather(self, read: int) -> None:
         """Add what arrives between a read and the one before it."""
-        self._add_photons(self._rng("electrons", read))
+        self._add_photons(self._rng("electrons", read), self._light_of(read))
         active = self.electrons[_ACTIVE]
         if self._with_cosmic_rays:
             rng = self._rng("cosmic rays", read)
@@ -75,11 +80,21 @@ class Charge:
     def _rng(self, purpose: str, read: int) -> np.random.Generator:
         return generator(purpose, *self._numbers, read)
 
-    def _add_photons(self, rng: np.random.Generator) -> None:
+    def _light_of(self, read: int) -> np.ndarray:
+        """Return the light that is expected between a read and the one before it [electrons]."""
+        if self._jitter is None:
+            return self._light
+        light = self._light.copy()
+        light[_ACTIVE] += self._jitter.change(read) * self._response
+        return np.maximum(light, 0)
+
+    def _add_photons(self, rng: np.random.Generator, light: np.ndarray) -> None:
         """Add Poisson numbers of photons and of dark current."""
-        if any(self._state.brighter_fatter_per_electron):
-            moved = collected(self._light, self.electrons, self._state.brighter_fatter_per_electron)
-            self._expected = moved + self._dark
+        per_electron = self._state.brighter_fatter_per_electron
+        if any(per_electron):
+            light = collected(light, self.electrons, per_electron)
+        if light is not self._light:
+            self._expected = light + self._dark
             self._none = chance_of_none(self._expected)
         seeds = rng.integers(0, 2**64, len(self.electrons), dtype=np.uint64)
         add_electrons(self.electrons, self._expected, self._none, seeds)

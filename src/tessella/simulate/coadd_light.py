@@ -13,10 +13,11 @@ import galsim
 import numpy as np
 
 from tessella.astrometry.pixel_area import tangent_pixel_area_sr
-from tessella.astrometry.tangent import pixel_to_sky, sky_to_pixel
-from tessella.astrometry.wcs import detector_to_sky, sky_to_detector
+from tessella.astrometry.tangent import sky_to_pixel
+from tessella.coadd.views import View
+from tessella.detector.state import Blur
 from tessella.instrument.siaf import ACTIVE_SIZE
-from tessella.models import Attitude, Lattice, Window
+from tessella.models import Lattice
 from tessella.photometry.calibration import AB_ZERO_JANSKY
 from tessella.psf.effective import EffectivePsf
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC, optical_psf
@@ -38,35 +39,6 @@ Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class View:
-    """How one image sees the sky, and what it counts in a coadd."""
-
-    detector: str
-    window: Window
-    attitude: Attitude
-    weight: float = 1.0
-
-    def sees(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-        """Tell which directions [deg] fall on its pixels."""
-        ny, nx = self.window.active_shape
-        x, y = sky_to_detector(self.attitude, self.detector, ra, dec)
-        x, y = x - self.window.x, y - self.window.y
-        return (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
-
-
-@dataclass(frozen=True)
-class Blur:
-    """What spreads the light of a point source besides the optics."""
-
-    jitter_mas: float
-    charge_diffusion_um: float
-    #: (3, 3): share of a pixel's signal that its neighbourhood shows, ``[dy + 1, dx + 1]``.
-    ipc_kernel: np.ndarray
-    #: Side of the drop over the side of the pixel.
-    pixfrac: float
-
-
-@dataclass(frozen=True)
 class CoaddOptics:
     """The point-spread functions of a coadd's images, drawn on its lattice when they are needed."""
 
@@ -74,6 +46,10 @@ class CoaddOptics:
     optical_element: str
     views: Sequence[View]
     blur: Blur
+    #: (3, 3): share of a pixel's signal that its neighbourhood shows, ``[dy + 1, dx + 1]``.
+    ipc_kernel: np.ndarray
+    #: Side of the drop over the side of the pixel.
+    pixfrac: float
     _drawn: dict[tuple[int, int, int, bool], np.ndarray] = field(default_factory=dict)
     _means: dict[tuple[int, int, bytes, bool], EffectivePsf] = field(default_factory=dict)
 
@@ -130,27 +106,11 @@ class CoaddOptics:
     def _profile(self, column: int, row: int, view: View) -> galsim.GSObject:
         """Return what a lattice pixel shows of a point source [pixels of the lattice]."""
         across, up = self.nodes
-        sky = pixel_to_sky(self.lattice, across[column], up[row])
-        at = [
-            float(np.clip(np.nan_to_num(v), first, first + n - 1))
-            for v, first, n in zip(
-                sky_to_detector(view.attitude, view.detector, *sky),
-                (view.window.x, view.window.y),
-                reversed(view.window.active_shape),
-                strict=True,
-            )
-        ]
+        at = view.place_of(self.lattice, across[column], up[row])
         step = (ACTIVE_SIZE - 1) / (_DETECTOR_NODES - 1)
         node_x, node_y = (round(v / step) * step for v in at)
-        optics = optical_psf(
-            view.detector,
-            self.optical_element,
-            node_x,
-            node_y,
-            self.blur.jitter_mas,
-            self.blur.charge_diffusion_um,
-        )
-        kernel = self.blur.ipc_kernel
+        optics = optical_psf(view.detector, self.optical_element, node_x, node_y, self.blur)
+        kernel = self.ipc_kernel
         coupled = galsim.Sum(
             [
                 galsim.DeltaFunction(flux=float(kernel[j, i])).shift(i - 1, j - 1)
@@ -163,18 +123,11 @@ class CoaddOptics:
             optics.dilate(1 / NOMINAL_PIXEL_ARCSEC),
             coupled,
             galsim.Pixel(1.0),
-            galsim.Pixel(self.blur.pixfrac),
+            galsim.Pixel(self.pixfrac),
         )
-        (a, b), (c, d) = _lattice_per_pixel(self.lattice, view, *at)
+        (a, b), (c, d) = view.lattice_per_pixel(self.lattice, *at)
         flux = on_detector.flux
         return galsim.Convolve(on_detector.transform(a, b, c, d).withFlux(flux), galsim.Pixel(1.0))
-
-
-def _lattice_per_pixel(lattice: Lattice, view: View, x: float, y: float) -> np.ndarray:
-    """Return ``d(lattice) / d(pixel of the image)`` at a place of the detector, (2, 2)."""
-    columns, rows = np.array([x + 0.5, x - 0.5, x, x]), np.array([y, y, y + 0.5, y - 0.5])
-    u, v = sky_to_pixel(lattice, *detector_to_sky(view.attitude, view.detector, columns, rows))
-    return np.array([[u[0] - u[1], u[2] - u[3]], [v[0] - v[1], v[2] - v[3]]])
 
 
 def light_on_lattice(

@@ -52,6 +52,10 @@ class Electronics:
         rng = generator("channel drift", *numbers)
         self._drift = drift_of_channels(n_reads + 1, state.channel_drift_dn, rng)
         self._walk, self._step = np.zeros_like(maps.gain), drift_electrons(state, detector)
+        self._telegraph = np.nonzero(maps.is_telegraph)
+        self._is_high = (
+            generator("telegraph levels", *numbers).random(self._telegraph[0].size) < 0.5
+        )
         self._noise33 = np.median(maps.read_noise[is_reference(maps.window)])
         self._correction = None
         if state.integral_nonlinearity_dn:
@@ -74,6 +78,7 @@ class Electronics:
             [DN]
         """
         added, added33 = self._added(number)
+        added[self._telegraph] += self._telegraph_levels(number)
         rng = generator("read noise", *self._numbers, number)
         noise = rng.standard_normal(charge.shape, np.float32)
         noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
@@ -89,6 +94,12 @@ class Electronics:
         # only.
         level33 = np.float32(self._state.pedestal_dn) + self._drift[number, AMP33_CHANNEL] + added33
         return image, convert(level33 + self._noise33 * noise33)
+
+    def _telegraph_levels(self, number: int) -> np.ndarray:
+        """Let telegraph pixels change their levels, and return those of a read [DN]."""
+        rng = generator("telegraph noise", *self._numbers, number)
+        self._is_high ^= rng.random(self._is_high.size) < self._state.telegraph_chance
+        return self._state.telegraph_dn * (self._is_high - np.float32(0.5))
 
     def _added(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what a read adds to a window (ny, nx) and to the reference output (ny, 128) [DN].

@@ -12,6 +12,7 @@ from tessella.models import ExposureKey, GuideWindow, Readout, Window
 from tessella.simulate.charge import Charge
 from tessella.simulate.earlier import add_light
 from tessella.simulate.electronics import Electronics
+from tessella.simulate.read_jitter import ReadJitter
 
 
 def expose(
@@ -27,17 +28,18 @@ def expose(
     earlier: PersistenceState | None = None,
     start_mjd: float = np.nan,
     guide: Mapping[str, int] | None = None,
+    jitter: ReadJitter | None = None,
 ) -> Readout:
     """Read a detector while light falls on it.
 
     The reference read is taken at the reset, read k after k frame times. Between two reads
     photons, dark current and what earlier exposures left arrive as Poisson numbers, photons where
-    charge has moved the borders of pixels to, and cosmic rays and snowballs hit. A read shows the
-    charge so far through capacitance, gain, nonlinearity and saturation, with what the electronics
-    add: the drift of its channel and of itself, noise of its own and noise that neighbours in read
-    time share, the dark decay, the transient of WFI18. The converter, not quite straight, rounds it
-    down. On board the reads of a resultant are
-    averaged, rounded down, and sent as differences from the reference read.
+    images have moved and charge has moved the borders of pixels to, and cosmic rays and snowballs
+    hit. A read shows the charge so far through capacitance, gain, nonlinearity and saturation, with
+    what the electronics add: the drift of its channel and of itself, noise of its own, telegraph noise and noise that
+    neighbours in read time share, the dark decay, the transient of WFI18. The converter, not quite
+    straight, rounds it down. On board the reads of a resultant are averaged, rounded down, and sent
+    as differences from the reference read.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def expose(
     guide : mapping of str to int, optional
         ``x``, ``y``, ``nx`` and ``ny`` of a guide window within the window that is read, in the
         4096 x 4096 frame. Each read gives one cycle of it.
+    jitter : ReadJitter, optional
+        How images move from read to read; None leaves them where they are.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def expose(
     numbers: tuple[int | str, ...] = (seed, *key.seed, detector)
     n_reads = sum(pattern.reads_per_resultant)
     charge = Charge(
-        rate, maps, state, pattern.frame_time, numbers, with_cosmic_rays, earlier, start_mjd
+        rate, maps, state, pattern.frame_time, numbers, with_cosmic_rays, earlier, start_mjd, jitter
     )
     electronics = Electronics(maps, state, detector, pattern.frame_time, n_reads, numbers)
     reference = electronics.read(0, charge.electrons)

@@ -14,6 +14,7 @@ from tessella import flags
 from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_pixel_area
 from tessella.astrometry.tangent import sky_to_pixel
 from tessella.astrometry.wcs import sky_to_detector
+from tessella.coadd.views import View
 from tessella.detector.ipc import couple_pixels
 from tessella.detector.state import DetectorState
 from tessella.instrument.optical_elements import ab_zero_point
@@ -21,7 +22,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.models import Image, Mosaic
 from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.randomness import generator
-from tessella.simulate.coadd_light import Blur, CoaddOptics, Tell, View, light_on_lattice
+from tessella.simulate.coadd_light import CoaddOptics, Tell, light_on_lattice
 from tessella.simulate.image import rate_image
 from tessella.simulate.level3 import near, slope_noise_of
 from tessella.simulate.observation import pixels_per_arcsec, sources_on
@@ -148,15 +149,14 @@ def inject_into_image(
     >>> # image, placed = inject_into_image(image, truth, 3, state, (1, "F158"))
     """
     detector, element, window = image.detector, image.optical_element, image.window
-    sources = sources_on(truth, image.attitude, detector, window, element)
+    sources = sources_on(truth, image.attitude, detector, window, element, state.chromatic_psf)
     rates = rate_image(
         sources,
         pixels_per_arcsec(image.attitude, detector, window),
         window,
         detector,
         element,
-        state.jitter_mas,
-        state.charge_diffusion_um,
+        state.blur,
     )
     rates = np.maximum(couple_pixels(rates, np.array(state.ipc_kernel)), 0.0)
     # In the unit of the image, of 1 electron / s in a nominal pixel.
@@ -235,8 +235,7 @@ def inject_into_mosaic(
     lattice, element = mosaic.lattice, mosaic.optical_element
     x, y = sky_to_pixel(lattice, truth["ra"], truth["dec"])
     close = near(lattice, truth)
-    blur = Blur(state.jitter_mas, state.charge_diffusion_um, np.array(state.ipc_kernel), pixfrac)
-    optics = CoaddOptics(lattice, element, views, blur)
+    optics = CoaddOptics(lattice, element, views, state.blur, np.array(state.ipc_kernel), pixfrac)
     seen = _members_at(mosaic.context, len(views), x[close], y[close])
     light = np.maximum(light_on_lattice(truth[close], seen, optics, tell), 0.0).astype(float)
     detector = views[0].detector

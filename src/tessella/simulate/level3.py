@@ -29,6 +29,7 @@ from tessella.coadd.block_sums import (
     slots_in,
 )
 from tessella.coadd.places import Places, places_of
+from tessella.coadd.views import View
 from tessella.detector.ipc import couple_pixels
 from tessella.detector.state import DetectorState
 from tessella.instrument.optical_elements import ab_zero_point
@@ -38,7 +39,7 @@ from tessella.models import Attitude, ExposureKey, Lattice, Mosaic, Window
 from tessella.photometry.calibration import surface_brightness_of_dn
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
 from tessella.randomness import generator
-from tessella.simulate.coadd_light import Blur, CoaddOptics, Tell, View, light_on_lattice
+from tessella.simulate.coadd_light import CoaddOptics, Tell, light_on_lattice
 from tessella.simulate.image import sky_rate
 from tessella.simulate.slope_noise import EffectiveTime, effective_time
 
@@ -197,12 +198,11 @@ def simulate_mosaic(
             View(item.detector, item.window, item.attitude, weight)
             for (item, _), weight in zip(placed, weights, strict=True)
         ]
-        blur = Blur(
-            state.jitter_mas, state.charge_diffusion_um, np.array(state.ipc_kernel), pixfrac
-        )
         rows = truth[near(lattice, truth)]
         seen = np.stack([view.sees(rows["ra"], rows["dec"]) for view in views], axis=-1)
-        optics = CoaddOptics(lattice, optical_element, views, blur)
+        optics = CoaddOptics(
+            lattice, optical_element, views, state.blur, np.array(state.ipc_kernel), pixfrac
+        )
         light = light_on_lattice(rows, seen, optics, tell)
     parts = [noise(item, places, light) for item, places in placed]
     return _summed(parts, light, box, lattice, optical_element, pixfrac)

@@ -1,7 +1,7 @@
 """One detector of one exposure: geometry, light of a sky or a lamp, and readout put together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.time import Time
@@ -10,13 +10,21 @@ from tessella.astrometry.pixel_area import nominal_pixel_area_arcsec2, relative_
 from tessella.astrometry.wcs import detector_to_sky, sky_to_detector
 from tessella.detector.persistence_state import PersistenceState
 from tessella.detector.state import DetectorState, draw_maps
+from tessella.instrument.optical_elements import filters
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import DARK_TYPES, Attitude, ExposureHeader, Readout, Window
 from tessella.psf.model import NOMINAL_PIXEL_ARCSEC
 from tessella.simulate.changes import seen_during
 from tessella.simulate.exposure import expose
-from tessella.simulate.image import Sources, electrons_per_maggy, rate_image, sky_rate
+from tessella.simulate.image import (
+    Sources,
+    electrons_per_maggy,
+    rate_image,
+    red_share,
+    sky_rate,
+)
 from tessella.simulate.pointing import true_attitude
+from tessella.simulate.read_jitter import ReadJitter, draw_read_jitter
 from tessella.simulate.zodiacal_light import zodiacal_factor
 
 #: Sources so far outside a window still light up its edge [pixels].
@@ -76,7 +84,10 @@ def observe(
     Readout
     """
     light = light_on(truth, header, detector, window, state, conditions)
-    return _expose(light, header, detector, window, state, conditions, earlier)
+    jitter = None
+    if state.read_jitter_mas:
+        jitter = _read_jitter(truth, header, detector, window, state, conditions)
+    return _expose(light, header, detector, window, state, conditions, earlier, jitter)
 
 
 def light_on(
@@ -91,7 +102,21 @@ def light_on(
 
     For a response of 1, under the true pointing; arguments as in `observe`.
     """
-    element = header.optical_element
+    sources, jacobian = _seen(truth, header, detector, window, state, conditions)
+    light = rate_image(sources, jacobian, window, detector, header.optical_element, state.blur)
+    light += _sky(header, detector, window, conditions)
+    return np.maximum(light, 0.0)
+
+
+def _seen(
+    truth: np.ndarray,
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+) -> tuple[Sources, np.ndarray]:
+    """Return sources on a window under the true pointing, and pixels per arcsec, (2, 2)."""
     attitude = true_attitude(
         detector,
         header,
@@ -99,13 +124,29 @@ def light_on(
         conditions.roll_error_arcsec,
         conditions.seed,
     )
-    sources = sources_on(seen_in(truth, header), attitude, detector, window, element)
-    jacobian = pixels_per_arcsec(attitude, detector, window)
-    light = rate_image(
-        sources, jacobian, window, detector, element, state.jitter_mas, state.charge_diffusion_um
-    )
-    light += _sky(header, detector, window, conditions)
-    return np.maximum(light, 0.0)
+    rows, element = seen_in(truth, header), header.optical_element
+    sources = sources_on(rows, attitude, detector, window, element, state.chromatic_psf)
+    return sources, pixels_per_arcsec(attitude, detector, window)
+
+
+def _read_jitter(
+    truth: np.ndarray,
+    header: ExposureHeader,
+    detector: str,
+    window: Window,
+    state: DetectorState,
+    conditions: Conditions,
+) -> ReadJitter:
+    sources, jacobian = _seen(truth, header, detector, window, state, conditions)
+    element = header.optical_element
+
+    def draw(dx: float, dy: float) -> np.ndarray:
+        moved = replace(sources, x=sources.x + dx, y=sources.y + dy)
+        return rate_image(moved, jacobian, window, detector, element, state.blur)
+
+    n_reads = sum(read_patterns()[header.ma_table_number].reads_per_resultant)
+    rms_arcsec = state.read_jitter_mas / 1000
+    return draw_read_jitter(draw, n_reads, rms_arcsec, jacobian, conditions.seed, header.key)
 
 
 def expose_evenly(
@@ -168,6 +209,7 @@ def _expose(
     state: DetectorState,
     conditions: Conditions,
     earlier: PersistenceState | None = None,
+    jitter: ReadJitter | None = None,
 ) -> Readout:
     return expose(
         light,
@@ -182,6 +224,7 @@ def _expose(
         earlier,
         _start_mjd(header),
         conditions.guide_window,
+        jitter,
     )
 
 
@@ -196,14 +239,24 @@ def _start_mjd(header: ExposureHeader) -> float:
 
 
 def sources_on(
-    truth: np.ndarray, attitude: Attitude, detector: str, window: Window, optical_element: str
+    truth: np.ndarray,
+    attitude: Attitude,
+    detector: str,
+    window: Window,
+    optical_element: str,
+    is_chromatic: bool,
 ) -> Sources:
-    """Place the sources of a truth table on a window; those too far outside are left out."""
+    """Place the sources of a truth table on a window; those too far outside are left out.
+
+    Where images depend on colour, fluxes in other filters of the table tell it.
+    """
     x, y = sky_to_detector(attitude, detector, truth["ra"], truth["dec"])
     x, y = x - window.x, y - window.y
     ny, nx = window.active_shape
     near = (x > -_MARGIN) & (x < nx + _MARGIN) & (y > -_MARGIN) & (y < ny + _MARGIN)
     rows = truth[near]
+    elements = [name for name in filters() if name in (truth.dtype.names or ())]
+    maggies = np.stack([rows[name] for name in elements], axis=-1)
     return Sources(
         x=x[near],
         y=y[near],
@@ -212,6 +265,7 @@ def sources_on(
         half_light_radius=rows["half_light_radius"],
         pa=rows["pa"],
         ba=rows["ba"],
+        red_share=red_share(maggies, elements, optical_element) if is_chromatic else None,
     )
 
 

@@ -37,6 +37,8 @@ class Column(NamedTuple):
 
 _BIT_NAMES = "1 no coverage at the position, 2 segment touches pixels without coverage, "
 _BIT_NAMES += "4 windowed centroid failed"
+_PSF_BITS = "1 pixels of the box are missing, 2 outside, 4 flux not positive, 8 no convergence, "
+_PSF_BITS += "16 no covariance, 32 position at its bound, 128 no pixel is known, 256 too few are"
 
 DETECTION_COLUMNS = (
     Column("label", "int32", "none", "Label of the source in the segmentation map"),
@@ -121,7 +123,34 @@ def _flux(name: str, description: str, unit: str = "nJy") -> tuple[Column, Colum
     )
 
 
+def _place(axis: str, unit: str, meaning: str) -> tuple[Column, Column]:
+    dtype = "float64" if unit == "deg" else "float32"
+    return (
+        Column(f"{axis}_psf_{{band}}", dtype, unit, f"{meaning} of the PSF fit"),
+        Column(
+            f"{axis}_psf_{{band}}_err",
+            "float32",
+            "arcsec" if unit == "deg" else unit,
+            f"Uncertainty of {axis}_psf",
+        ),
+    )
+
+
+_X, _Y = _place("x", "pix", "Column"), _place("y", "pix", "Row")
+_RA, _DEC = (
+    _place("ra", "deg", "Right ascension (ICRS)"),
+    _place("dec", "deg", "Declination (ICRS)"),
+)
+
 BAND_COLUMNS = (
+    *_X,
+    *_Y,
+    _RA[0],
+    _DEC[0],
+    _RA[1],
+    _DEC[1],
+    Column("psf_flags_{band}", "int32", "none", f"Bits of the PSF fit: {_PSF_BITS}; -1: not done"),
+    Column("psf_gof_{band}", "float32", "none", "Chi-squared per degree of freedom of the PSF fit"),
     Column("sharpness_{band}", "float32", "none", "DAOFIND sharpness"),
     Column("roundness1_{band}", "float32", "none", "DAOFIND roundness by symmetry"),
     Column(
@@ -140,6 +169,7 @@ BAND_COLUMNS = (
             f"aper{digits}_{{band}}", f"Flux within {radius} arcsec, not aperture-corrected"
         )
     ),
+    *_flux("psf_{band}", "Flux of the PSF fit"),
     *_flux("segment_{band}", "Flux of the segment's pixels"),
     *_flux("kron_{band}", "Flux within the Kron ellipse"),
     Column("kron_{band}_abmag", "float32", "mag(AB)", "AB magnitude of the Kron flux"),

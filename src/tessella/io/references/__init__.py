@@ -2,6 +2,7 @@
 
 from tessella.io.references.reading import (
     read_effective_psf,
+    read_effective_psfs,
     read_encircled_energy,
     read_references,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "named_from",
     "read_context",
     "read_effective_psf",
+    "read_effective_psfs",
     "read_encircled_energy",
     "read_references",
     "read_selection",

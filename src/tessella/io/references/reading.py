@@ -48,6 +48,24 @@ def read_effective_psf(path: str | Path) -> EffectivePsf:
         raise DataError(f"{path}: psf: {error}; put a good file there") from None
 
 
+def read_effective_psfs(paths: Iterable[str | Path]) -> dict[str, EffectivePsf]:
+    """Read `epsf` references by the detector that each names: `read_effective_psf`.
+
+    Raises
+    ------
+    DataError
+        If two files are of one detector, or as `read_effective_psf`.
+    """
+    psfs: dict[str, EffectivePsf] = {}
+    for path in paths:
+        with open_roman(path, with_arrays=False) as roman:
+            detector = str(roman["meta"]["instrument"]["detector"])
+        if detector in psfs:
+            raise DataError(f"{path}: a second PSF of {detector}; give one file of each detector")
+        psfs[detector] = read_effective_psf(path)
+    return psfs
+
+
 def read_encircled_energy(path: str | Path, optical_element: str) -> tuple[np.ndarray, np.ndarray]:
     """Read radii [arcsec] and encircled energies of one filter from an `apcorr` reference.
 
