@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from tessella.config import load_state
 from tessella.detector.persistence_state import HORIZON_S
-from tessella.instrument.optical_elements import filters
+from tessella.instrument.optical_elements import filters, reddest
 from tessella.instrument.read_patterns import read_patterns
 from tessella.models import IMAGING
 from tessella.io.atomic import replacing
@@ -85,6 +85,12 @@ def references_of_aligned(reftype):
         for name, exposure in ALIGNED.items()
         for detector in exposure.detectors
     ]
+
+
+def matching_filter(tile):
+    """The filter to whose PSF the colours of a tile are matched."""
+    found = plan.tiles[tile].members
+    return cfg.match.reference if cfg.match.reference in found else reddest(found)
 
 
 def psfs_of_tile(tile, element):

@@ -34,6 +34,14 @@ rule measure_sources:
             "apcorr", *plan.tiles[wildcards.tile].members[wildcards.element.upper()][0]
         ),
         psfs=lambda wildcards: psfs_of_tile(wildcards.tile, wildcards.element.upper()),
+        reference=lambda wildcards: (
+            f"{RESULTS}/level3/"
+            + tile_stem(wildcards.tile, matching_filter(wildcards.tile).lower())
+            + "_coadd.asdf"
+        ),
+        reference_psfs=lambda wildcards: psfs_of_tile(
+            wildcards.tile, matching_filter(wildcards.tile)
+        ),
     output:
         table="<results>/level4/{tile}_{element}_measurements.parquet",
     log:
@@ -50,7 +58,8 @@ rule measure_sources:
     shell:
         "python {input.script:q} --options {params.options:q} --mosaic {input.mosaic:q}"
         " --segmentation {input.segmentation:q} --encircled-energy {input.encircled_energy:q}"
-        " --psf {input.psfs:q} --table {output.table:q} > {log:q} 2>&1"
+        " --psf {input.psfs:q} --reference {input.reference:q}"
+        " --reference-psf {input.reference_psfs:q} --table {output.table:q} > {log:q} 2>&1"
 
 
 rule join_bands:
@@ -74,6 +83,8 @@ rule join_bands:
     resources:
         mem_mb=growing(2000),
         runtime=growing(15),
+    params:
+        matched_to=lambda wildcards: matching_filter(wildcards.tile),
     shell:
-        "python {input.script:q} --segmentation {input.segmentation:q}"
+        "python {input.script:q} --matched-to {params.matched_to} --segmentation {input.segmentation:q}"
         " --tables {input.tables:q} --mosaics {input.mosaics:q} --catalog {output.catalog:q} > {log:q} 2>&1"

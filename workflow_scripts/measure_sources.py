@@ -8,31 +8,32 @@ from tessella.stage import stage_arguments
 def main(argv=None):
     """Read one band, measure every source of the segmentation map in it, write its columns."""
     args = stage_arguments(
-        __doc__, argv, "options", "mosaic", "segmentation", "encircled_energy", "psf*", "table"
-    )
-    from tessella.io.catalog import read_detection, write_band_table
-    from tessella.io.level3 import read_mosaic
-    from tessella.io.members import read_members
-    from tessella.io.provenance import provenance
-    from tessella.io.references import read_effective_psfs, read_encircled_energy
-    from tessella.measurements import measure_band, measure_detection
-    from tessella.photometry.band import EncircledEnergy, prepare_band
-    from tessella.psf.coadd import coadd_psf
+        __doc__, argv, "options", "mosaic", "segmentation", "encircled_energy", "psf*",
+        "reference", "reference_psf*", "table",
+    )  # fmt: skip
+    from dataclasses import replace
 
-    mosaic = read_mosaic(args.mosaic)
-    element = mosaic.optical_element
-    members = read_members(args.mosaic)
-    psfs = read_effective_psfs(args.psf)
-    psf = coadd_psf(mosaic.lattice, members.views(), psfs, members.pixfrac)
-    energy = EncircledEnergy(*read_encircled_energy(args.encircled_energy, element))
-    detection = read_detection(args.segmentation, mosaic.lattice)
-    detected, _ = measure_detection(detection)
-    band = prepare_band(mosaic, detection, energy, psf, **args.options)
+    from tessella.io.bands import read_band
+    from tessella.io.catalog import write_band_table
+    from tessella.io.provenance import provenance
+    from tessella.measurements import measure_band, measure_detection
+
+    def read(mosaic, psfs):
+        return read_band(mosaic, args.segmentation, args.encircled_energy, psfs, args.options)
+
+    band = read(args.mosaic, args.psf)
+    if args.reference != args.mosaic:
+        band = replace(band, reference=read(args.reference, args.reference_psf))
+    detected, _ = measure_detection(band.detection)
     columns, seconds = measure_band(band, detected)
-    logging.info("%s: %d sources; CPU s %s", element, len(detection.labels), seconds)
-    made_from = [args.mosaic, args.segmentation, args.encircled_energy, *args.psf]
+    element, labels = band.optical_element, band.detection.labels
+    logging.info("%s: %d sources; CPU s %s", element, len(labels), seconds)
+    made_from = [
+        args.mosaic, args.segmentation, args.encircled_energy, *args.psf, args.reference,
+        *args.reference_psf,
+    ]  # fmt: skip
     origin = provenance("measure_sources", args.options, made_from)
-    write_band_table(args.table, element, detection.labels, columns, origin)
+    write_band_table(args.table, element, labels, columns, origin)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from tessella.config_sections import (
     Environment,
     Exposing,
     Groupings,
+    Match,
     Measure,
     Outliers,
     Packets,
@@ -87,6 +88,7 @@ class Config(Section):
     coadd: Coadd
     detect: Detect
     measure: Measure
+    match: Match
     report: Report
 
     @field_validator("first_start")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tessella.environment import CpuLevel
+from tessella.instrument.optical_elements import filters
 from tessella.models import unread
 
 Positive = Annotated[float, Field(gt=0)]
@@ -365,6 +366,21 @@ class Measure(Section):
     background_box_pixels: Annotated[int, Field(ge=8)]
     #: Pixels around detected sources that do not count as background.
     source_margin_pixels: Count
+
+
+class Match(Section):
+    """Colours of bands that are made equally sharp."""
+
+    #: RAD name of the filter to whose PSF the others are matched; null, or one that a tile was not
+    #: seen in, takes the reddest of the tile.
+    reference: str | None
+
+    @field_validator("reference")
+    @classmethod
+    def _is_filter(cls, value: str | None) -> str | None:
+        if value is not None and value not in filters():
+            raise ValueError(f"{value} is no filter; expected one of {' '.join(filters())} or null")
+        return value
 
 
 class Report(Section):

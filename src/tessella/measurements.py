@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tessella.photometry import apertures, profiles, psf_fit
+from tessella.photometry import apertures, profiles, psf_fit, psf_matching
 from tessella.photometry.band import Band
 from tessella.sources import kron, moments, sky_positions, windowed
 from tessella.sources.columns import BAND_COLUMNS, DETECTION_COLUMNS, Column, not_measured
@@ -71,6 +71,9 @@ BAND_MEASUREMENTS = (
     Measurement("psf", psf_fit.fit_point_sources, (), (
         *_with_error("x_psf", "y_psf", "ra_psf", "dec_psf"), "psf_flags", "psf_gof",
         *_with_error("psf_flux"))),
+    Measurement("matched", psf_matching.matched_photometry,
+                ("apertures", "annulus", "segment", "kron"),
+                tuple(psf_matching.matched_name(name) for name in psf_matching.MATCHED)),
     Measurement("star", apertures.star_flux, ("apertures",), _with_error("tessella_star_flux")),
 )
 # fmt: on

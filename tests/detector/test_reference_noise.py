@@ -25,7 +25,7 @@ def power(ny, n_draws, exponent=1.0, seed=1):
     window = Window(0, 0, 128, ny)
     total = 0.0
     for _ in range(n_draws):
-        _, noise33 = correlated_noise(window, 2.0, 0.0, rng, exponent)
+        _, noise33 = correlated_noise(window, 2.0, 0.0, rng, rng, exponent)
         total = total + np.abs(np.fft.rfft(noise33.mean(axis=1))) ** 2
     return total / n_draws / ny**2 * 2
 
@@ -33,7 +33,7 @@ def power(ny, n_draws, exponent=1.0, seed=1):
 def test_root_mean_square_is_the_given_one():
     rng = np.random.default_rng(1)
     window = Window(0, 0, 128, 4096)
-    draws = [correlated_noise(window, 3.0, 4.0, rng)[0].astype(float) for _ in range(8)]
+    draws = [correlated_noise(window, 3.0, 4.0, rng, rng)[0].astype(float) for _ in range(8)]
     measured = np.mean([np.mean(draw**2) for draw in draws])
     # Each frequency k has a power of 1 / k that scatters by itself: sqrt(sum 1/k^2) / sum 1/k.
     step = 1 / np.arange(1, 4096 * ROW_CLOCKS // 2 + 1)
@@ -44,11 +44,11 @@ def test_root_mean_square_is_the_given_one():
 def test_parts_are_shared_as_they_should_be():
     window = Window(128, 0, 256, 256)
     rng = np.random.default_rng(1)
-    noise, noise33 = correlated_noise(window, 2.0, 0.0, rng)
+    noise, noise33 = correlated_noise(window, 2.0, 0.0, rng, rng)
     # The window starts with channel 1: it is read backwards.
     np.testing.assert_array_equal(noise[:, :128], noise33[:, ::-1])
     np.testing.assert_array_equal(noise[:, 128:], noise33)
-    own, own33 = correlated_noise(window, 0.0, 2.0, rng)
+    own, own33 = correlated_noise(window, 0.0, 2.0, rng, rng)
     series = [own[:, 127::-1], own[:, 128:], own33]
     for one, other in ((0, 1), (0, 2), (1, 2)):
         correlation = np.corrcoef(series[one].ravel(), series[other].ravel())[0, 1]
@@ -79,9 +79,12 @@ def test_window_has_the_power_of_the_detector_at_the_same_frequency():
 
 def test_no_noise_is_none_and_draws_repeat():
     window = Window(0, 0, 256, 128)
-    assert not any(part.any() for part in correlated_noise(window, 0, 0, np.random.default_rng(1)))
-    one = correlated_noise(window, 1, 1, np.random.default_rng(2))
-    two = correlated_noise(window, 1, 1, np.random.default_rng(2))
+
+    def drawn(rms):
+        return correlated_noise(window, rms, rms, *(np.random.default_rng(seed) for seed in (1, 2)))
+
+    assert not any(part.any() for part in drawn(0))
+    one, two = drawn(1), drawn(1)
     np.testing.assert_array_equal(one[0], two[0])
     assert one[0].dtype == one[1].dtype == np.float32
 

@@ -34,7 +34,7 @@ def exposure(seed, common=0.0, own=0.0, offsets=0.0, window=WINDOW, white=WHITE,
     pedestal, pedestal33 = rng.normal(5000, 50, (ny, nx)), rng.normal(5000, 50, (ny, 128))
     data, amp33 = np.empty((N, ny, nx), np.float32), np.empty((N, ny, 128), np.float32)
     for i in range(N):
-        noise, noise33 = correlated_noise(window, common, own, rng)
+        noise, noise33 = correlated_noise(window, common, own, rng, rng)
         levels = rng.normal(0, offsets, nx // 128 + 1)
         data[i] = pedestal + noise + sigma * rng.standard_normal((ny, nx))
         data[i] += np.repeat(levels[:-1], 128)
@@ -240,7 +240,7 @@ def interpolate_padding(output):
 @pytest.mark.parametrize("highest", [256 * 70, 500])
 def test_correction_is_the_published_one(highest):
     # With this seed no count is far enough from the others to be left out.
-    data, amp33 = exposure(6, common=3.0, own=0.5, offsets=2.0)
+    data, amp33 = exposure(3, common=3.0, own=0.5, offsets=2.0)
     rng = np.random.default_rng(6)
     weights = rng.normal(0, 0.3, (3, 4, 256 * 70 + 1)) + 1j * rng.normal(0, 0.3, (3, 4, 17921))
     weights[..., highest + 1 :] = 0

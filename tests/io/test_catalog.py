@@ -45,7 +45,7 @@ def products(folder, flux: float, elements=("F158", "F106")):
         write_band_table(path, mosaic.optical_element, detection.labels, columns, {})
         element, tables[mosaic.optical_element] = read_band_table(path)
         assert element == mosaic.optical_element
-    write_catalog(cat, detected, tables, mosaics, PROVENANCE)
+    write_catalog(cat, detected, tables, mosaics, "F158", PROVENANCE)
     return segm, cat, mosaics, detection, detected, tables
 
 
@@ -79,7 +79,7 @@ def test_catalog_reads_back_into_a_valid_model(written):
     assert model.meta.filename == cat.name
     assert model.meta.observation["program"] == 1
     assert model.meta.observation.visit is None
-    assert model.meta.psf_match_reference_filter == "NOT_CONFIGURED"
+    assert model.meta.psf_match_reference_filter == "F158"
     assert model.meta.coadd_info.time_mean.isot.startswith("2028-07-01T00:30:00")
     assert [meta["instrument"]["optical_element"] for meta in model.meta.image_metas] == [
         "F158",
@@ -126,7 +126,7 @@ def test_band_of_other_sources_is_refused(written, tmp_path):
     _, _, mosaics, _, detected, tables = written
     with pytest.raises(DataError, match="F106"):
         write_catalog(
-            tmp_path / "x_cat.parquet", detected, {"F106": tables["F106"][:4]}, mosaics, {}
+            tmp_path / "x_cat.parquet", detected, {"F106": tables["F106"][:4]}, mosaics, "F106", {}
         )
     assert not list(tmp_path.iterdir())
 

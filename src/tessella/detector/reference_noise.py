@@ -20,6 +20,7 @@ from scipy import fft
 
 from tessella.compiled import kernel
 from tessella.models import CHANNEL_WIDTH, DETECTOR_SIZE, Window
+from tessella.streams import normal_rows
 
 # ASSUME: 12 idle clocks a row make the sampling even, as RAD's coefficients have it; the
 # interruptions by the guide window are left out.
@@ -104,7 +105,8 @@ def correlated_noise(
     window: Window,
     common_dn: float,
     channel_dn: float,
-    rng: np.random.Generator,
+    rng_common: np.random.Generator,
+    rng_channels: np.random.Generator,
     exponent: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the noise of one read that neighbours in read time share.
@@ -121,8 +123,8 @@ def correlated_noise(
         Root mean square of the common series and of each channel's own over a read of the whole
         detector [DN]. A window has the same power at the same frequency: less in all, as it has
         no slow part.
-    rng : Generator
-        Of this read.
+    rng_common, rng_channels : Generator
+        Of this read, for the series in common and for each channel's own.
     exponent : float
         1 for 1/f noise.
 
@@ -136,14 +138,15 @@ def correlated_noise(
     Examples
     --------
     >>> window = Window(0, 0, 256, 128)
-    >>> noise, noise33 = correlated_noise(window, 2.0, 0.0, np.random.default_rng(1))
+    >>> first, second = (np.random.default_rng(seed) for seed in (1, 2))
+    >>> noise, noise33 = correlated_noise(window, 2.0, 0.0, first, second)
     >>> bool((noise[:, :128] == noise33).all() and (noise[:, 128:] == noise33[:, ::-1]).all())
     True
     """
     ny, nx = window.shape
     n_channels = nx // CHANNEL_WIDTH
-    common = _series(1, ny, common_dn, exponent, rng)[0]
-    lines = _series(n_channels + 1, ny, channel_dn, exponent, rng)
+    common = _series(1, ny, common_dn, exponent, rng_common)[0]
+    lines = _series(n_channels + 1, ny, channel_dn, exponent, rng_channels)
     noise = np.empty((ny, n_channels, CHANNEL_WIDTH), np.float32)
     for channel in range(n_channels):
         is_reversed = (window.x // CHANNEL_WIDTH + channel) % 2
@@ -157,7 +160,7 @@ def _series(n: int, ny: int, rms: float, exponent: float, rng: np.random.Generat
     if rms == 0:
         return np.zeros((n, ny, CHANNEL_WIDTH), np.float32)
     clocks = ny * ROW_CLOCKS
-    spectra = rng.standard_normal((n, clocks // 2 + 1, 2), np.float32).view(np.complex64)[..., 0]
+    spectra = normal_rows(rng, (n, 2 * (clocks // 2 + 1))).view(np.complex64)
     spectra *= _amplitudes(ny, exponent) * np.float32(rms)
     # Several at once are transformed side by side.
     drawn = fft.irfft(spectra, clocks, workers=1, overwrite_x=True)

@@ -1,5 +1,6 @@
 """Filters: names, wavelengths, zero points, backgrounds, from the mission's tables (CC0)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,6 +65,17 @@ def filters() -> dict[str, Filter]:
         )
         for row in rows("filter_parameters.ecsv")
     }
+
+
+def reddest(elements: Iterable[str]) -> str:
+    """Return the filter of the longest wavelength.
+
+    Examples
+    --------
+    >>> reddest(["F158", "F106"])
+    'F158'
+    """
+    return max(elements, key=lambda name: filters()[name].wavelength_center)
 
 
 #: Elements that spread light into spectra, and the light of the sky that a pixel sees through

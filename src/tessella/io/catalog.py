@@ -112,6 +112,7 @@ def write_catalog(
     detected: Mapping[str, np.ndarray],
     bands: Mapping[str, Table],
     mosaics: Sequence[Mosaic],
+    matched_to: str,
     provenance: Mapping[str, Any],
 ) -> None:
     """Join detection and bands on the label and write the official multiband catalog.
@@ -126,6 +127,8 @@ def write_catalog(
         Tables of `read_band_table` by optical element, in the order of their columns.
     mosaics : sequence of Mosaic
         The coadds, for the metadata.
+    matched_to : str
+        Filter to whose PSF colours are matched.
     provenance : mapping
         Stands under ``meta.tessella``.
 
@@ -148,6 +151,7 @@ def write_catalog(
     model = rdm.MultibandSourceCatalogModel.create_fake_data()
     model["meta"] = catalog_meta(mosaics, "cat", Path(path).name, provenance)
     model["meta"]["model_type"] = "MultibandSourceCatalogModel"
+    model["meta"]["psf_match_reference_filter"] = matched_to
     model["source_catalog"] = table
     _save_parquet(model, Path(path), provenance)
 

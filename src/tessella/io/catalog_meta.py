@@ -12,7 +12,7 @@ from tessella.models import Mosaic
 
 #: Stands for times that are not known.
 _UNKNOWN_TIME = "1970-01-01T00:00:00"
-#: No band is matched to another one's point-spread function yet.
+#: Filter of colours, where no band is matched to another one's point-spread function.
 _NO_PSF_MATCHING = "NOT_CONFIGURED"
 
 

@@ -55,6 +55,8 @@ class Band:
     context: np.ndarray
     #: None where no point sources are fitted.
     psf: CoaddPsf | None
+    #: The band to whose PSF colours are matched; None where this is that one.
+    reference: "Band | None" = None
 
     @property
     def pixel_scale_arcsec(self) -> float:

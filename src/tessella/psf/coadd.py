@@ -108,14 +108,15 @@ class CoaddPsf:
 
         Parameters
         ----------
-        members : ndarray of shape (n_images,), bool
+        members : ndarray of shape (n_images,)
+            True where an image counts, or how much of the time.
 
         Returns
         -------
         ndarray of shape (n_y, n_x, n, n)
             NaN where no image counts.
         """
-        share = np.where(members, self.weights, 0.0)
+        share = np.asarray(members) * self.weights
         total = share.sum()
         if not total > 0:
             return np.full((self.y.size, self.x.size, *self.drawn.shape[1:]), np.nan)
@@ -136,15 +137,15 @@ class CoaddPsf:
         ----------
         x, y : float
             Place [pixels].
-        members : ndarray of shape (n_images,), bool
-            Images that count there.
+        members : ndarray of shape (n_images,)
+            As in `mean`.
 
         Raises
         ------
         ValueError
             If no image counts.
         """
-        if not np.where(members, self.weights, 0.0).sum() > 0:
+        if not np.sum(np.asarray(members) * self.weights) > 0:
             raise ValueError(f"PSF of the coadd at ({x:.1f}, {y:.1f}): no image counts there")
         (i, u), (j, v) = between(self.x, x), between(self.y, y)
         corners = self.mean(members)[j : j + 2, i : i + 2]

@@ -218,6 +218,7 @@ def measure_noise_weights(
                 state.correlated_noise_dn,
                 state.channel_noise_dn,
                 generator("measured shared noise", *key),
+                generator("measured channel noise", *key),
             )
             rng = generator("noise of measured shared noise", *key)
             noise = rng.standard_normal(window.shape, np.float32)

@@ -72,10 +72,15 @@ class Optics:
         return np.array([[one(j, i) for i in range(self.x.size)] for j in range(self.y.size)])
 
     @cached_property
+    def cutoff(self) -> float:
+        """Frequency beyond which the telescope passes no light [radian / pixel]."""
+        finest_arcsec = np.degrees(self.wavelength_um * 1e-6 / _MIRROR_M) * 3600
+        return float(2 * np.pi * NOMINAL_PIXEL_ARCSEC / finest_arcsec)
+
+    @cached_property
     def folds(self) -> int:
         """How many times finer than the pixels the light must be sampled to be known."""
-        finest_arcsec = np.degrees(self.wavelength_um * 1e-6 / _MIRROR_M) * 3600
-        return int(np.ceil(NOMINAL_PIXEL_ARCSEC / (finest_arcsec / 2)))
+        return int(np.ceil(self.cutoff / np.pi))
 
     def spectrum(self, j: int, i: int, side: int) -> np.ndarray:
         """Return the spectrum of what of a node's optics and pixel falls on a stamp of some side.
@@ -243,8 +248,8 @@ def add_galaxy(image: np.ndarray, optics: Optics, galaxy: Galaxy, half: float, e
     shares: Any = tuple(float((v if b else 1 - v) * (u if a else 1 - u)) for b, a in corners)
     profile = spectrum_of_sersic(round(galaxy.sersic / SERSIC_STEP))
     offset = galaxy.x - left, galaxy.y - low
-    folded = _folded(lights, shares, profile, galaxy.shape, offset, side)
-    stamp = fft.ifft2(folded, workers=1).real
+    folded = _folded(lights, shares, profile, galaxy.shape, offset, side, optics.cutoff)
+    stamp = fft.irfft2(folded[:, : side // 2 + 1], (side, side), workers=1)
     image[y0:y1, x0:x1] += galaxy.rate * stamp[y0 - low : y1 - low, x0 - left : x1 - left]
 
 
@@ -312,6 +317,7 @@ def _folded(
     shape: np.ndarray,
     offset: tuple[float, float],
     side: int,
+    cutoff: float,
 ) -> np.ndarray:
     """Multiply spectra, move the source to its place and fold frequencies beyond the pixels'."""
     n = lights[0].shape[0]
@@ -321,11 +327,14 @@ def _folded(
     for i in range(n):
         k = step * (i if i < n // 2 else i - n)
         turn_x[i] = np.exp(-1j * k * offset[0])
+    # Of a real image one half of the plane tells the other.
     for j in range(n):
         ky = step * (j if j < n // 2 else j - n)
         turn_y = np.exp(-1j * ky * offset[1])
-        for i in range(n):
-            kx = step * (i if i < n // 2 else i - n)
+        for i in range(n // 2):
+            kx = step * i
+            if kx * kx + ky * ky > cutoff * cutoff:
+                break
             # The transform of a profile that is stretched by a matrix, at the frequency that the
             # transposed matrix makes.
             a = shape[0, 0] * kx + shape[1, 0] * ky
@@ -337,5 +346,8 @@ def _folded(
             value = profile[m] + (t - m) * (profile[m + 1] - profile[m])
             light = shares[0] * lights[0][j, i] + shares[1] * lights[1][j, i]
             light += shares[2] * lights[2][j, i] + shares[3] * lights[3][j, i]
-            out[j % side, i % side] += value * light * (turn_x[i] * turn_y)
+            there = value * light * (turn_x[i] * turn_y)
+            out[j % side, i % side] += there
+            if i > 0:
+                out[-j % side, -i % side] += np.conj(there)
     return out

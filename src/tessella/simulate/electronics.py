@@ -17,6 +17,7 @@ from tessella.detector.wfi18_transient import Transient, transient_of_read
 from tessella.models import BORDER, CHANNEL_WIDTH
 from tessella.randomness import generator
 from tessella.simulate.read import read_pixels
+from tessella.streams import normal_rows
 
 _ACTIVE = np.s_[BORDER:-BORDER, BORDER:-BORDER]
 
@@ -80,7 +81,7 @@ class Electronics:
         added, added33 = self._added(number)
         added[self._telegraph] += self._telegraph_levels(number)
         rng = generator("read noise", *self._numbers, number)
-        noise = rng.standard_normal(charge.shape, np.float32)
+        noise = normal_rows(rng, charge.shape)
         noise33 = rng.standard_normal((charge.shape[0], CHANNEL_WIDTH), np.float32)
         with_border = self._state.reference_pixel_noise_ratio is not None
         offsets = offsets_of_columns(self._drift[number], self._maps.window)
@@ -108,11 +109,11 @@ class Electronics:
         WFI18.
         """
         state, window = self._state, self._maps.window
-        rng = generator("correlated noise", *self._numbers, number)
-        added, added33 = correlated_noise(window, state.correlated_noise_dn, 0.0, rng)
-        rng = generator("channel noise", *self._numbers, number)
-        own, own33 = correlated_noise(window, 0.0, state.channel_noise_dn, rng)
-        added += own
+        purposes = "correlated noise", "channel noise"
+        common, own = (generator(purpose, *self._numbers, number) for purpose in purposes)
+        added, added33 = correlated_noise(
+            window, state.correlated_noise_dn, state.channel_noise_dn, common, own
+        )
         where = self._detector, window, self._frame_time
         if state.dark_decay_dn:
             added += dark_decay_of_read(number, state.dark_decay_dn, state.dark_decay_s, *where)
@@ -123,6 +124,6 @@ class Electronics:
             if number > 0:
                 rng = generator("pixel drift", *self._numbers, number)
                 walk = self._walk[_ACTIVE]
-                walk += self._step * rng.standard_normal(walk.shape, np.float32)
+                walk += np.float32(self._step) * normal_rows(rng, walk.shape)
             added += self._walk / self._maps.gain
-        return added, added33 + own33
+        return added, added33

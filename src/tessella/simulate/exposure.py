@@ -36,10 +36,10 @@ def expose(
     photons, dark current and what earlier exposures left arrive as Poisson numbers, photons where
     images have moved and charge has moved the borders of pixels to, and cosmic rays and snowballs
     hit. A read shows the charge so far through capacitance, gain, nonlinearity and saturation, with
-    what the electronics add: the drift of its channel and of itself, noise of its own, telegraph noise and noise that
-    neighbours in read time share, the dark decay, the transient of WFI18. The converter, not quite
-    straight, rounds it down. On board the reads of a resultant are averaged, rounded down, and sent
-    as differences from the reference read.
+    what the electronics add: the drift of its channel and of itself, noise of its own, telegraph
+    noise and noise that neighbours in read time share, the dark decay, the transient of WFI18. The
+    converter, not quite straight, rounds it down. On board the reads of a resultant are averaged,
+    rounded down, and sent as differences from the reference read.
 
     Parameters
     ----------

@@ -1,13 +1,11 @@
 """Poisson numbers of electrons for all pixels, the same in any order of rows.
 
-Each row has a stream of its own: xoshiro256++ [1]_ started by SplitMix64 [2]_ from one number a
-row. Small means are drawn by searching the distribution from 0 up, large ones by rejection [3]_.
+Each row has a stream of its own (`tessella.streams`). Small means are drawn by searching the
+distribution from 0 up, large ones by rejection [1]_.
 
 References
 ----------
-.. [1] Blackman & Vigna 2021, ACM Trans. Math. Softw. 47, 36, doi:10.1145/3460772
-.. [2] Steele, Lea & Flood 2014, OOPSLA, doi:10.1145/2660193.2660195
-.. [3] Hoermann 1993, Insurance: Mathematics and Economics 12, 39, "PTRS",
+.. [1] Hoermann 1993, Insurance: Mathematics and Economics 12, 39, "PTRS",
    doi:10.1016/0167-6687(93)90997-4
 """
 
@@ -16,11 +14,13 @@ import math
 import numpy as np
 
 from tessella.compiled import kernel
+from tessella.streams import start, turned, uniform
 
 #: Means from here on are drawn by rejection.
 _LARGE = 10.0
 #: No number drawn by searching is as large.
 _SEARCHED = 200
+_INVERSE = 1.0 / np.maximum(np.arange(_SEARCHED + 1), 1)
 
 
 def chance_of_none(mean: np.ndarray) -> np.ndarray:
@@ -60,54 +60,40 @@ def add_electrons(
     """
     state = np.empty(4, np.uint64)
     for y in range(charge.shape[0]):
-        _start(seeds[y], state)
+        start(seeds[y], state)
+        # The state is held in registers, but for large means.
+        s0, s1, s2, s3 = state
         for x in range(charge.shape[1]):
             m = np.float64(mean[y, x])
             if m >= _LARGE:
+                state[0], state[1], state[2], state[3] = s0, s1, s2, s3
                 charge[y, x] += np.float32(_by_rejection(m, state))
+                s0, s1, s2, s3 = state
             elif m > 0:
-                charge[y, x] += np.float32(_by_search(m, np.float64(none[y, x]), state))
-
-
-@kernel
-def _start(seed: int, state: np.ndarray) -> None:
-    """SplitMix64."""
-    z = np.uint64(seed)
-    for k in range(4):
-        z += np.uint64(0x9E3779B97F4A7C15)
-        mixed = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state[k] = mixed ^ (mixed >> np.uint64(31))
-
-
-@kernel
-def _turned(value: np.uint64, bits: int) -> np.uint64:
-    return (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
-
-
-@kernel
-def _uniform(state: np.ndarray) -> float:
-    """xoshiro256++, its upper 53 bits: at least 0 and less than 1."""
-    drawn = _turned(state[0] + state[3], 23) + state[0]
-    t = state[1] << np.uint64(17)
-    state[2] ^= state[0]
-    state[3] ^= state[1]
-    state[1] ^= state[2]
-    state[0] ^= state[3]
-    state[2] ^= t
-    state[3] = _turned(state[3], 45)
-    return np.float64(drawn >> np.uint64(11)) * (1.0 / 9007199254740992.0)
-
-
-@kernel
-def _by_search(mean: float, none: float, state: np.ndarray) -> int:
-    drawn, chance, k = _uniform(state), none, 0
-    up_to = chance
-    while drawn > up_to and k < _SEARCHED:
-        k += 1
-        chance *= mean / k
-        up_to += chance
-    return k
+                drawn = np.float64((turned(s0 + s3, 23) + s0) >> np.uint64(11)) * 2.0**-53
+                t = s1 << np.uint64(17)
+                s2 ^= s0
+                s3 ^= s1
+                s1 ^= s2
+                s0 ^= s3
+                s2 ^= t
+                s3 = turned(s3, 45)
+                # The first chances without a branch, which processors would guess wrong.
+                none_here = np.float64(none[y, x])
+                one = none_here * m
+                two = one * m * _INVERSE[2]
+                chance = two * m * _INVERSE[3]
+                up_to_1 = none_here + one
+                up_to_2 = up_to_1 + two
+                up_to = up_to_2 + chance
+                k = (drawn > none_here) + (drawn > up_to_1) + (drawn > up_to_2)
+                if drawn > up_to:
+                    k = 3
+                    while drawn > up_to and k < _SEARCHED:
+                        k += 1
+                        chance *= m * _INVERSE[k]
+                        up_to += chance
+                charge[y, x] += np.float32(k)
 
 
 @kernel
@@ -118,7 +104,7 @@ def _by_rejection(mean: float, state: np.ndarray) -> int:
     inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
     limit = 0.9277 - 3.6224 / (b - 2.0)
     while True:
-        u, v = _uniform(state) - 0.5, _uniform(state)
+        u, v = uniform(state) - 0.5, uniform(state)
         distance = 0.5 - abs(u)
         k = math.floor((2 * a / distance + b) * u + mean + 0.43)
         if distance >= 0.07 and v <= limit:

@@ -82,7 +82,8 @@ def _read(
     n = nx - 2 * BORDER
     # Rows before, at and after the current one, with a mirrored pixel at both ends.
     held = np.empty((3, n + 2), np.float32)
-    shown = np.zeros(nx, np.float32)
+    above, here, below = held[2], held[1], held[0]
+    shown, counts = np.zeros(nx, np.float32), np.empty(nx, np.float32)
     for y in range(ny):
         is_active = BORDER <= y < ny - BORDER
         if is_active:
@@ -96,29 +97,37 @@ def _read(
                     held[k, x + 1] = min(charge[row, x + BORDER], full_well[row, x + BORDER])
                 held[k, 0], held[k, n + 1] = held[k, 1], held[k, n]
             for x in range(n):
-                total = np.float32(0.0)
-                for k in range(3):
-                    for c in range(3):
-                        # A pixel gives to the one above what that one takes from below.
-                        total += ipc[2 - k, 2 - c] * held[k, x + c]
+                # A pixel gives to the one above what that one takes from below.
+                total = ipc[2, 2] * below[x] + ipc[2, 1] * below[x + 1] + ipc[2, 0] * below[x + 2]
+                total += ipc[1, 2] * here[x] + ipc[1, 1] * here[x + 1] + ipc[1, 0] * here[x + 2]
+                total += ipc[0, 2] * above[x] + ipc[0, 1] * above[x + 1] + ipc[0, 0] * above[x + 2]
                 shown[x + BORDER] = total
+        else:
+            shown[:] = 0.0
         for x in range(nx):
-            inside = is_active and BORDER <= x < nx - BORDER
-            if not inside and not with_border:
-                out[y, x] = 0
-                continue
-            count = pedestal[y, x]
-            if inside:
-                count += shown[x] / gain[y, x]
+            count = pedestal[y, x] + shown[x] / gain[y, x]
             count -= nonlinearity[y, x] * count * count
             count = min(
                 min(count, np.float32(1.02) * saturation[y, x]), np.float32(CONVERTER_CEILING)
             )
-            count += offsets[x] + read_noise[y, x] * noise[y, x] + added[y, x]
-            if table.shape[1]:
-                out[y, x] = _converted(table[(first_column + x) // CHANNEL_WIDTH], count)
-            else:
-                out[y, x] = min(max(int(np.floor(count)), 0), CONVERTER_CEILING)
+            counts[x] = count + offsets[x] + read_noise[y, x] * noise[y, x] + added[y, x]
+        _convert_row(counts, table, first_column, out[y])
+        if not with_border:
+            first, stop = (BORDER, nx - BORDER) if is_active else (nx, nx)
+            out[y, :first] = 0
+            out[y, stop:] = 0
+
+
+@kernel
+def _convert_row(counts: np.ndarray, table: np.ndarray, first_column: int, out: np.ndarray) -> None:
+    if table.shape[1] == 0:
+        for x in range(counts.size):
+            out[x] = min(max(int(np.floor(counts[x])), 0), CONVERTER_CEILING)
+        return
+    for start in range(0, counts.size, CHANNEL_WIDTH):
+        own = table[(first_column + start) // CHANNEL_WIDTH]
+        for x in range(start, min(start + CHANNEL_WIDTH, counts.size)):
+            out[x] = _converted(own, counts[x])
 
 
 @kernel

@@ -174,6 +174,14 @@ BAND_COLUMNS = (
     *_flux("kron_{band}", "Flux within the Kron ellipse"),
     Column("kron_{band}_abmag", "float32", "mag(AB)", "AB magnitude of the Kron flux"),
     Column("kron_{band}_abmag_err", "float32", "mag(AB)", "Uncertainty of the Kron magnitude"),
+    *_flux("aper_bkg_{band}m", "Background in the annulus, PSF-matched", "nJy / arcsec2"),
+    *(
+        column
+        for digits, radius in APERTURES.items()
+        for column in _flux(f"aper{digits}_{{band}}m", f"PSF-matched flux within {radius} arcsec")
+    ),
+    *_flux("segment_{band}m", "PSF-matched flux of the segment's pixels"),
+    *_flux("kron_{band}m", "PSF-matched flux within the Kron ellipse"),
     *_flux("tessella_star_{band}", "Total flux if the source is a point source"),
 )
 

@@ -125,11 +125,11 @@ def detection_image(
         total += _filter(weight**2 * np.where(observed, mosaic.err**2, 0.0), kernel**2) * correlated
         covered |= observed
         filtered = fftconvolve(fftconvolve(outer, outer), mosaic.noise_correlation)
-        correlation = _add_centred(correlation, filtered / filtered.max() * float(band_sky.mean()))
+        correlation = sum_centred(correlation, filtered / filtered.max() * float(band_sky.mean()))
     scale = np.where(covered & (sky > 0), np.sqrt(np.where(sky > 0, sky, 1.0)), np.nan)
     snr = (signal / scale).astype(np.float32)
     noise = (np.sqrt(np.maximum(total, 0.0)) / scale).astype(np.float32)
-    return snr, noise, _trimmed(correlation)
+    return snr, noise, trimmed(correlation)
 
 
 def coverage(data: np.ndarray, err: np.ndarray) -> np.ndarray:
@@ -215,7 +215,8 @@ def _filter(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return correlate1d(rows, kernel, axis=1, mode="constant")
 
 
-def _add_centred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def sum_centred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Add two arrays, the middle of one to the middle of the other; sides are odd."""
     ny, nx = (max(a, b) for a, b in zip(first.shape, second.shape, strict=True))
 
     def padded(array: np.ndarray) -> np.ndarray:
@@ -225,7 +226,8 @@ def _add_centred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return padded(first) + padded(second)
 
 
-def _trimmed(correlation: np.ndarray) -> np.ndarray:
+def trimmed(correlation: np.ndarray) -> np.ndarray:
+    """Return a correlation by offset, 1 in the middle, without what is negligible around it."""
     middle = correlation.shape[0] // 2
     if correlation.max() <= 0:
         return np.ones((1, 1))
