@@ -11,7 +11,7 @@ JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: demo resume test test-slurm check bench-stages bench-level2 bench-level3 bench-tessellation \
-	bench-telemetry bench-simulate clean
+	bench-telemetry bench-simulate bench-level4 clean
 
 # Also finishes a demo that was killed: `resume` is `snakemake` with a dead run's lock removed first.
 demo resume: .venv/ready
@@ -53,6 +53,11 @@ bench-level2: .venv/ready
 # What an exposure of a whole detector costs to simulate, and a field of a million stars.
 bench-simulate: .venv/ready
 	@$(BIN)/python benchmarks/bench_simulate.py
+
+# What a catalog of a whole cell in three bands costs; PEER names a Python that holds sep.
+CATALOG ?= results/bench_level4
+bench-level4: .venv/ready
+	@$(BIN)/python benchmarks/bench_level4.py $(CATALOG) $(if $(PEER),--peer $(PEER))
 
 # What eight whole detectors cost from Level 2 to a cell of Level 3; PEER as above, SWarp if there is one.
 CELL ?= results/bench_level3

@@ -11,6 +11,7 @@ References
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def uniform(state: np.ndarray) -> float:
 
 
 @kernel
-def _normal(bits: np.int32, state: np.ndarray) -> np.float32:
+def _normal(bits: Any, state: np.ndarray) -> np.float32:
     """Make a normal number of 32 bits: 24 for the level and its sign, 8 for the layer."""
     layer = bits & np.int32(255)
     level = bits >> np.int32(8)
@@ -93,7 +94,7 @@ def _normal(bits: np.int32, state: np.ndarray) -> np.float32:
 
 
 @kernel
-def _normal_at_edges(bits: np.int32, state: np.ndarray) -> np.float32:
+def _normal_at_edges(bits: Any, state: np.ndarray) -> np.float32:
     while True:
         layer = bits & np.int32(255)
         level = bits >> np.int32(8)

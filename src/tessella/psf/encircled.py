@@ -51,6 +51,7 @@ def encircled_energy(
 
     Examples
     --------
+    >>> from tessella.detector.state import Blur
     >>> from tessella.psf.model import optical_psf
     >>> optics = optical_psf("WFI01", "F158", 2043.5, 2043.5, Blur(8.0, 2.94))
     >>> share = encircled_energy(optics, None, np.array([0.2, 1.6]), pixfrac=1.0)
