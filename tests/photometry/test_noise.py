@@ -17,6 +17,22 @@ def test_variance_is_the_double_sum_over_all_pairs_of_pixels():
     assert correlated_variance(amplitude, rho) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (8, 6), (30, 31)])
+def test_wide_correlations_give_the_double_sum_too(shape):
+    amplitude = generator("test amplitudes", *shape).normal(size=(2, *shape))
+    dy, dx = np.indices((13, 11)) - np.array([6, 5])[:, None, None]
+    # Not symmetric in x and y, but in the offset, as every correlation is.
+    rho = np.exp(-np.hypot(dy, dx) / 2) * np.cos(0.3 * dy + 0.5 * dx)
+    lattice = np.zeros((2, *(2 * n for n in shape)))
+    expected = np.zeros(2)
+    lattice[:, : shape[0], : shape[1]] = amplitude
+    for j in range(-6, 7):
+        for i in range(-5, 6):
+            moved = np.roll(lattice, (j, i), (1, 2))
+            expected += rho[6 + j, 5 + i] * (lattice * moved).sum(axis=(1, 2))
+    np.testing.assert_allclose(correlated_variance(amplitude, rho), expected, rtol=1e-10)
+
+
 def test_variance_of_stacked_sums_is_that_of_each():
     amplitude = generator("test amplitudes").normal(size=(3, 7, 7))
     one_by_one = [correlated_variance(stamp, correlation()) for stamp in amplitude]

@@ -287,8 +287,8 @@ def _state(args: argparse.Namespace) -> "DetectorState":
         raise ConfigError(f"--state: found {path}, expected a file such as simulated.yaml")
     if not path.is_file():
         raise ConfigError(
-            f"--state: {path}: no such file; give one such as config/detectors/simulated.yaml of the "
-            "project, or run the command in the project's folder"
+            f"--state: {path}: no such file; give one such as config/detectors/simulated.yaml of "
+            "the project, or run the command in the project's folder"
         )
     return load_state(path.parent, path.stem)
 

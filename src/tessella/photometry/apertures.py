@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from photutils.geometry import circular_overlap_grid
 
+from tessella.compiled import kernel
 from tessella.photometry.band import Band
-from tessella.photometry.noise import correlated_variance
+from tessella.photometry.noise import correlated_variance, offsets
 from tessella.sources.background import median_correlation
 from tessella.sources.sky_positions import best_position
-from tessella.sources.stamps import nearest_pixel, stamp_grid, stamps
+from tessella.sources.stamps import nearest_pixel, stamps
 
 #: Radii of the circular apertures by the digits in their columns' names [arcsec].
 APERTURES = {"01": 0.1, "02": 0.2, "04": 0.4, "08": 0.8, "16": 1.6}
@@ -128,26 +129,68 @@ def annulus_background(band: Band, columns: Mapping[str, np.ndarray]) -> dict[st
     Median of the pixels between 2.4 and 2.8 arcsec that belong to no source [nJy arcsec^-2];
     NaN where fewer than a tenth of them are free.
     """
-    x, y = best_position(columns)
+    x, y = (np.asarray(values, float) for values in best_position(columns))
     inner, outer = (radius / band.pixel_scale_arcsec for radius in ANNULUS)
-    half = int(np.ceil(outer))
     enough = _ANNULUS_FRACTION * np.pi * (outer**2 - inner**2)
-    correlation = median_correlation(band.noise_correlation)
+    pairs = np.array(list(offsets(median_correlation(band.noise_correlation)))).reshape(-1, 3)
     level, level_err = np.full((2, len(x)), np.nan)
-    for i in np.flatnonzero(np.isfinite(x) & np.isfinite(y)):
-        at = (x[i : i + 1], y[i : i + 1])
-        dx, dy = stamp_grid(*at, half)
-        data, err = stamps(band.data, *at, half)[0], stamps(band.err, *at, half)[0]
-        radius_squared = (dx**2 + dy**2)[0]
-        ring = (radius_squared >= inner**2) & (radius_squared <= outer**2) & np.isfinite(data)
-        ring &= stamps(band.detection.segmentation, *at, half)[0] == 0
-        n = np.count_nonzero(ring)
-        if n >= enough:
-            level[i] = np.median(data[ring])
-            variance = correlated_variance(np.where(ring, err, 0.0), correlation) / n**2
-            level_err[i] = np.sqrt(np.pi / 2 * variance)
+    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    level[known], level_err[known] = _rings(
+        np.asarray(band.data, float), np.asarray(band.err, float), band.detection.segmentation,
+        x[known], y[known], inner, outer, enough, pairs,
+    )  # fmt: skip
     area = band.pixel_scale_arcsec**2
     return {"aper_bkg_flux": level / area, "aper_bkg_flux_err": level_err / area}
+
+
+@kernel
+def _rings(
+    data: np.ndarray,
+    err: np.ndarray,
+    segmentation: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    inner: float,
+    outer: float,
+    enough: float,
+    pairs: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return medians of the free pixels of rings, and their errors; NaN where they are too few.
+
+    `pairs` are rows of (dy, dx, correlation), of half of the plane.
+    """
+    half = int(np.ceil(outer))
+    side, (ny, nx) = 2 * half + 1, data.shape
+    height, values = np.empty((side, side)), np.empty(side * side)
+    level, error = np.full(x.size, np.nan), np.full(x.size, np.nan)
+    for k in range(x.size):
+        column, row = int(np.floor(x[k] + 0.5)), int(np.floor(y[k] + 0.5))
+        n = 0
+        for j in range(side):
+            for i in range(side):
+                height[j, i] = 0.0
+                b, a = row - half + j, column - half + i
+                square = (a - x[k]) ** 2 + (b - y[k]) ** 2
+                if square < inner**2 or square > outer**2:
+                    continue
+                inside = 0 <= b < ny and 0 <= a < nx
+                if inside and segmentation[b, a] == 0 and np.isfinite(data[b, a]):
+                    height[j, i], values[n] = err[b, a], data[b, a]
+                    n += 1
+        if n == 0 or n < enough:
+            continue
+        level[k] = np.median(values[:n])
+        total = 0.0
+        for j in range(side):
+            for i in range(side):
+                if height[j, i] > 0:
+                    total += height[j, i] ** 2
+                    for m in range(pairs.shape[0]):
+                        b, a = j + int(pairs[m, 0]), i + int(pairs[m, 1])
+                        if b < side and 0 <= a < side:
+                            total += 2 * pairs[m, 2] * height[j, i] * height[b, a]
+        error[k] = np.sqrt(np.pi / 2 * total) / n
+    return level, error
 
 
 def best_aperture(band: Band) -> str:

@@ -8,6 +8,10 @@ section 7, doi:10.1086/338393, describe where the correlation comes from.
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import fft
+
+#: Correlations with more offsets are summed by their spectrum.
+_MANY_OFFSETS = 40
 
 
 def offsets(correlation: np.ndarray) -> Iterator[tuple[int, int, float]]:
@@ -42,6 +46,8 @@ def correlated_variance(amplitude: np.ndarray, correlation: np.ndarray) -> np.nd
     16.0
     """
     amplitude = np.asarray(amplitude, dtype=float)
+    if np.count_nonzero(correlation) > 2 * _MANY_OFFSETS:
+        return _variance_by_spectrum(amplitude, correlation)
     ny, nx = amplitude.shape[-2:]
     total = np.einsum("...yx,...yx->...", amplitude, amplitude)
     for dy, dx, value in offsets(correlation):
@@ -51,6 +57,24 @@ def correlated_variance(amplitude: np.ndarray, correlation: np.ndarray) -> np.nd
         there = amplitude[..., dy:, max(0, dx) : nx - max(0, -dx)]
         total = total + 2.0 * value * np.einsum("...yx,...yx->...", here, there)
     return np.asarray(total)
+
+
+def _variance_by_spectrum(amplitude: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """Return what `correlated_variance` does: the sum of both spectra's product (Parseval)."""
+    half_y, half_x = (size // 2 for size in correlation.shape)
+    shape = [
+        fft.next_fast_len(size + half, real=True)
+        for size, half in zip(amplitude.shape[-2:], (half_y, half_x), strict=True)
+    ]
+    lattice = np.zeros(shape)
+    for dy in range(-half_y, half_y + 1):
+        for dx in range(-half_x, half_x + 1):
+            lattice[dy % shape[0], dx % shape[1]] += correlation[half_y + dy, half_x + dx]
+    power = np.abs(fft.rfft2(amplitude, shape, workers=1)) ** 2
+    density = fft.rfft2(lattice, workers=1).real
+    # One half of the plane stands for both, but for the columns that are their own mirror.
+    density[:, 1 : (shape[1] + 1) // 2] *= 2
+    return np.asarray(np.einsum("...yx,yx->...", power, density) / (shape[0] * shape[1]))
 
 
 def labelled_variance(
