@@ -7,7 +7,7 @@ from photutils.geometry import circular_overlap_grid
 
 from tessella.compiled import kernel
 from tessella.photometry.band import Band
-from tessella.photometry.noise import correlated_variance, offsets
+from tessella.photometry.noise import correlated_variance
 from tessella.sources.background import median_correlation
 from tessella.sources.sky_positions import best_position
 from tessella.sources.stamps import nearest_pixel, stamps
@@ -132,13 +132,19 @@ def annulus_background(band: Band, columns: Mapping[str, np.ndarray]) -> dict[st
     x, y = (np.asarray(values, float) for values in best_position(columns))
     inner, outer = (radius / band.pixel_scale_arcsec for radius in ANNULUS)
     enough = _ANNULUS_FRACTION * np.pi * (outer**2 - inner**2)
-    pairs = np.array(list(offsets(median_correlation(band.noise_correlation)))).reshape(-1, 3)
+    correlation = median_correlation(band.noise_correlation)
     level, level_err = np.full((2, len(x)), np.nan)
     known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    level[known], level_err[known] = _rings(
-        np.asarray(band.data, float), np.asarray(band.err, float), band.detection.segmentation,
-        x[known], y[known], inner, outer, enough, pairs,
-    )  # fmt: skip
+    for start in range(0, len(known), _BLOCK):
+        block = known[start : start + _BLOCK]
+        level[block], n, height = _rings(
+            band.data, band.err, band.detection.segmentation, x[block], y[block], inner, outer,
+            enough,
+        )  # fmt: skip
+        variance = correlated_variance(height, correlation)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            level_err[block] = np.sqrt(np.pi / 2 * variance) / n
+    level_err[~np.isfinite(level)] = np.nan
     area = band.pixel_scale_arcsec**2
     return {"aper_bkg_flux": level / area, "aper_bkg_flux_err": level_err / area}
 
@@ -153,44 +159,32 @@ def _rings(
     inner: float,
     outer: float,
     enough: float,
-    pairs: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return medians of the free pixels of rings, and their errors; NaN where they are too few.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return medians of the free pixels of rings, their numbers, and errors in stamps, else 0.
 
-    `pairs` are rows of (dy, dx, correlation), of half of the plane.
+    The median is NaN where they are too few.
     """
     half = int(np.ceil(outer))
     side, (ny, nx) = 2 * half + 1, data.shape
-    height, values = np.empty((side, side)), np.empty(side * side)
-    level, error = np.full(x.size, np.nan), np.full(x.size, np.nan)
+    height, values = np.zeros((x.size, side, side)), np.empty(side * side)
+    level, number = np.full(x.size, np.nan), np.zeros(x.size)
     for k in range(x.size):
         column, row = int(np.floor(x[k] + 0.5)), int(np.floor(y[k] + 0.5))
         n = 0
         for j in range(side):
             for i in range(side):
-                height[j, i] = 0.0
                 b, a = row - half + j, column - half + i
                 square = (a - x[k]) ** 2 + (b - y[k]) ** 2
                 if square < inner**2 or square > outer**2:
                     continue
                 inside = 0 <= b < ny and 0 <= a < nx
                 if inside and segmentation[b, a] == 0 and np.isfinite(data[b, a]):
-                    height[j, i], values[n] = err[b, a], data[b, a]
+                    height[k, j, i], values[n] = err[b, a], data[b, a]
                     n += 1
-        if n == 0 or n < enough:
-            continue
-        level[k] = np.median(values[:n])
-        total = 0.0
-        for j in range(side):
-            for i in range(side):
-                if height[j, i] > 0:
-                    total += height[j, i] ** 2
-                    for m in range(pairs.shape[0]):
-                        b, a = j + int(pairs[m, 0]), i + int(pairs[m, 1])
-                        if b < side and 0 <= a < side:
-                            total += 2 * pairs[m, 2] * height[j, i] * height[b, a]
-        error[k] = np.sqrt(np.pi / 2 * total) / n
-    return level, error
+        number[k] = n
+        if n > 0 and n >= enough:
+            level[k] = np.median(values[:n])
+    return level, number, height
 
 
 def best_aperture(band: Band) -> str:

@@ -61,15 +61,22 @@ def correlated_variance(amplitude: np.ndarray, correlation: np.ndarray) -> np.nd
 
 def _variance_by_spectrum(amplitude: np.ndarray, correlation: np.ndarray) -> np.ndarray:
     """Return what `correlated_variance` does: the sum of both spectra's product (Parseval)."""
-    half_y, half_x = (size // 2 for size in correlation.shape)
+    # Pixels farther apart than the sides are no pairs.
+    reach = [
+        min(size // 2, n - 1)
+        for size, n in zip(correlation.shape, amplitude.shape[-2:], strict=True)
+    ]
+    inner = tuple(
+        slice(size // 2 - half, size // 2 + half + 1)
+        for size, half in zip(correlation.shape, reach, strict=True)
+    )
     shape = [
-        fft.next_fast_len(size + half, real=True)
-        for size, half in zip(amplitude.shape[-2:], (half_y, half_x), strict=True)
+        fft.next_fast_len(n + half, real=True)
+        for n, half in zip(amplitude.shape[-2:], reach, strict=True)
     ]
     lattice = np.zeros(shape)
-    for dy in range(-half_y, half_y + 1):
-        for dx in range(-half_x, half_x + 1):
-            lattice[dy % shape[0], dx % shape[1]] += correlation[half_y + dy, half_x + dx]
+    lattice[: 2 * reach[0] + 1, : 2 * reach[1] + 1] = correlation[inner]
+    lattice = np.roll(lattice, (-reach[0], -reach[1]), (0, 1))
     power = np.abs(fft.rfft2(amplitude, shape, workers=1)) ** 2
     density = fft.rfft2(lattice, workers=1).real
     # One half of the plane stands for both, but for the columns that are their own mirror.
