@@ -1,10 +1,17 @@
 """Point sources of a coadd fitted to its pixels, those that touch together.
 
-Noise of a coadd is correlated. With errors ``e`` of the pixels of a box and the correlation ``R``
-between them, a fit minimises ``r^T R^-1 r`` for ``r = (data - model) / e``: generalised least
+Noise of a coadd is correlated. With errors ``s`` of the pixels of a box and the correlation ``R``
+between them, a fit minimises ``r^T R^-1 r`` for ``r = (data - model) / s``: generalised least
 squares (Aitken 1936, doi:10.1017/S0370164600014346), which no unbiased linear estimate surpasses.
-Its errors are those of the weights ``W`` that were used, under the noise as it is:
-``N^-1 A^T W R W A N^-1`` with ``N = A^T W A`` and the derivatives ``A`` of the model over ``e``.
+
+The errors that weigh pixels are those of a smooth model: that of the darkest pixel, and the photon
+noise of the source as the PSF spreads it, as much in all as the recorded errors ``e`` tell. Recorded
+ones follow the data, and weights that do make bright pixels count less: where few dithers leave
+their pattern in stars, fluxes would come out too small by 3 to 8 %.
+
+Errors of the result are those of the weights ``W`` that were used, under the recorded noise:
+``N^-1 A^T W D R D W A N^-1`` with ``N = A^T W A``, the derivatives ``A`` of the model over ``s`` and
+``D = e / s``.
 
 Sources are fitted one after the other, the brightest first, each to what the others leave, round
 after round until none moves that touches another. A last look gives each its error while those next
@@ -77,9 +84,13 @@ class _Box(NamedTuple):
 
     #: (2,): column and row of the middle.
     middle: np.ndarray
-    #: (pixels,): what the fit is to, and one over the errors, 0 where a pixel is unknown.
+    #: (pixels,): what the fit is to, recorded errors, and one over those that weigh; 0 where a pixel
+    #: is unknown.
     values: np.ndarray
+    err: np.ndarray
     scale: np.ndarray
+    #: (2,): variance of the darkest pixel, and photon variance over flux.
+    variance: np.ndarray
     #: (3, side, side): what a source shows, and its derivatives by its x and y.
     image: np.ndarray
     #: (3 (1 + beside), pixels): derivatives over errors, and those times the weights.
@@ -179,17 +190,31 @@ def _dot(first: np.ndarray, second: np.ndarray) -> float:
 
 @kernel
 def _take(data: np.ndarray, err: np.ndarray, box: _Box) -> int:
-    """Fill in the pixels of a box and their errors; return how many are known."""
+    """Fill in the pixels of a box, their errors and variances; return how many are known."""
     ny, nx = data.shape
-    known = 0
+    known, light, square, darkest = 0, 0.0, 0.0, np.inf
     for i in range(PIXELS):
         y, x = box.middle[1] - HALF_BOX + i // SIDE, box.middle[0] - HALF_BOX + i % SIDE
-        box.values[i] = box.scale[i] = 0.0
+        box.values[i] = box.err[i] = box.scale[i] = 0.0
         inside = 0 <= y < ny and 0 <= x < nx
         if inside and np.isfinite(data[y, x]) and np.isfinite(err[y, x]) and err[y, x] > 0:
-            box.values[i], box.scale[i] = data[y, x], 1.0 / err[y, x]
+            box.values[i], box.err[i] = data[y, x], err[y, x]
+            light, square = light + data[y, x], square + err[y, x] ** 2
+            darkest = min(darkest, np.float64(err[y, x]) ** 2)
             known += 1
+    box.variance[0] = darkest
+    box.variance[1] = (square - known * darkest) / light if light > 0 else 0.0
     return known
+
+
+@kernel
+def _weigh(flux: float, box: _Box) -> None:
+    """Set the errors that weigh pixels, for a source of some flux as it is shown."""
+    shown = box.image[0].reshape(PIXELS)
+    for i in range(PIXELS):
+        if box.err[i] > 0:
+            photons = box.variance[1] * max(flux, 0.0) * max(shown[i], np.float32(0.0))
+            box.scale[i] = 1.0 / np.sqrt(box.variance[0] + photons)
 
 
 @kernel
@@ -245,6 +270,8 @@ def _fit_one(sources: PointSources, k: int, fit: np.ndarray, inverse: np.ndarray
         _show(sources, k, fit[0], fit[1], box)
         shown = box.image[0].reshape(PIXELS)
         if step == 0:
+            _weigh(0.0, box)
+            _weigh(_flux_of(shown, inverse, box), box)
             fit[2] = _flux_of(shown, inverse, box)
         if not fit[2] > 0:
             return NOT_POSITIVE
@@ -285,12 +312,13 @@ def _tell_errors(
     """Fill in the errors of x, y and flux; return a flag and chi-squared per degree of freedom."""
     fit = fits[k]
     _show(sources, k, fit[0], fit[1], box)
+    _weigh(fit[2], box)
     shown, expected = box.image[0].reshape(PIXELS), -3.0
     for i in range(PIXELS):
         box.design[1, i] = (box.values[i] - fit[2] * shown[i]) * box.scale[i]
-        if box.scale[i] > 0:
+        if box.err[i] > 0:
             # Weights that are not quite the inverse leave noise as much of chi-squared.
-            expected += _dot(inverse[i], correlation[i])
+            expected += _dot(inverse[i], correlation[i]) * (box.err[i] * box.scale[i]) ** 2
     _times(inverse, box.design[1:2], box.weighted[:1])
     chisq = _dot(box.weighted[0], box.design[1]) / max(expected, 1.0)
     _set_design(fit[2], box, 0)
@@ -308,6 +336,9 @@ def _tell_errors(
     normal, size = _unit_normal(box, n)
     if not np.linalg.det(normal) > _SINGULAR:
         return NO_COVARIANCE, chisq
+    for a in range(n):
+        for i in range(PIXELS):
+            box.weighted[a, i] *= box.err[i] * box.scale[i]
     _times(correlation, box.weighted[:n], box.design[:n])
     spread = np.empty((n, n))
     for a in range(n):
@@ -403,7 +434,7 @@ def fit_together(
     """
     n, most = len(sources.places), 3 * (1 + _BESIDE)
     box = _Box(
-        np.zeros(2, np.int64), np.empty(PIXELS), np.empty(PIXELS),
+        np.zeros(2, np.int64), np.empty(PIXELS), np.empty(PIXELS), np.empty(PIXELS), np.empty(2),
         np.empty((3, SIDE, SIDE), np.float32), np.empty((most, PIXELS), np.float32),
         np.empty((most, PIXELS), np.float32), np.empty((_HELD, _HELD), np.float32),
         np.empty((2, _HELD), np.float32),
