@@ -5,13 +5,13 @@ between them, a fit minimises ``r^T R^-1 r`` for ``r = (data - model) / s``: gen
 squares (Aitken 1936, doi:10.1017/S0370164600014346), which no unbiased linear estimate surpasses.
 
 The errors that weigh pixels are those of a smooth model: that of the darkest pixel, and the photon
-noise of the source as the PSF spreads it, as much in all as the recorded errors ``e`` tell. Recorded
-ones follow the data, and weights that do make bright pixels count less: where few dithers leave
-their pattern in stars, fluxes would come out too small by 3 to 8 %.
+noise of the source as the PSF spreads it, as much in all as the recorded errors ``e`` tell.
+Recorded ones follow the data, and weights that do make bright pixels count less: where few dithers
+leave their pattern in stars, fluxes would come out too small by 3 to 8 %.
 
 Errors of the result are those of the weights ``W`` that were used, under the recorded noise:
-``N^-1 A^T W D R D W A N^-1`` with ``N = A^T W A``, the derivatives ``A`` of the model over ``s`` and
-``D = e / s``.
+``N^-1 A^T W D R D W A N^-1`` with ``N = A^T W A``, the derivatives ``A`` of the model over ``s``
+and ``D = e / s``.
 
 Sources are fitted one after the other, the brightest first, each to what the others leave, round
 after round until none moves that touches another. A last look gives each its error while those next
@@ -84,8 +84,8 @@ class _Box(NamedTuple):
 
     #: (2,): column and row of the middle.
     middle: np.ndarray
-    #: (pixels,): what the fit is to, recorded errors, and one over those that weigh; 0 where a pixel
-    #: is unknown.
+    #: (pixels,): what the fit is to, recorded errors, and one over those that weigh; 0 where a
+    #: pixel is unknown.
     values: np.ndarray
     err: np.ndarray
     scale: np.ndarray
