@@ -51,7 +51,7 @@ def wavelength_spread_nm(optical_element: str) -> float:
     Examples
     --------
     >>> round(wavelength_spread_nm("F158"))
-    85
+    115
     """
     band = _bandpass(optical_element)
     wavelengths = np.arange(band.blue_limit, band.red_limit, 1.0)

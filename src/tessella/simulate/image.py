@@ -68,7 +68,7 @@ def red_share(maggies: np.ndarray, elements: Sequence[str], optical_element: str
     Examples
     --------
     >>> red_share(np.array([[1.0, 1.0], [1.0, 4.0]]), ["F129", "F158"], "F158").round(3).tolist()
-    [0.473, 0.657]
+    [0.463, 0.717]
     """
     wavelengths = np.array([effective_wavelength_nm(element) for element in elements])
     here = effective_wavelength_nm(optical_element)
