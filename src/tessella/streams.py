@@ -58,22 +58,29 @@ def start(seed: int, state: np.ndarray) -> None:
 
 
 @kernel
-def turned(value: np.uint64, bits: int) -> np.uint64:
-    """Return 64 bits turned round to the left."""
+def _turned(value: np.uint64, bits: int) -> np.uint64:
     return (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
+
+
+@kernel
+def advanced(
+    s0: np.uint64, s1: np.uint64, s2: np.uint64, s3: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Return 64 bits and the state after them: for loops that hold the state in registers."""
+    drawn = _turned(s0 + s3, 23) + s0
+    t = s1 << np.uint64(17)
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
+    return drawn, s0, s1, s2 ^ t, _turned(s3, 45)
 
 
 @kernel
 def draw(state: np.ndarray) -> np.uint64:
     """Draw 64 bits."""
-    drawn = turned(state[0] + state[3], 23) + state[0]
-    t = state[1] << np.uint64(17)
-    state[2] ^= state[0]
-    state[3] ^= state[1]
-    state[1] ^= state[2]
-    state[0] ^= state[3]
-    state[2] ^= t
-    state[3] = turned(state[3], 45)
+    s0, s1, s2, s3 = state
+    drawn, state[0], state[1], state[2], state[3] = advanced(s0, s1, s2, s3)
     return drawn
 
 
@@ -147,14 +154,7 @@ def fill_normal(out: np.ndarray, state: np.ndarray) -> None:
     # The state is held in registers, but for the few numbers at the edges of layers.
     s0, s1, s2, s3 = state
     for i in range(0, out.size - 1, 2):
-        bits = turned(s0 + s3, 23) + s0
-        t = s1 << np.uint64(17)
-        s2 ^= s0
-        s3 ^= s1
-        s1 ^= s2
-        s0 ^= s3
-        s2 ^= t
-        s3 = turned(s3, 45)
+        bits, s0, s1, s2, s3 = advanced(s0, s1, s2, s3)
         first, second = np.int32(bits), np.int32(bits >> np.uint64(32))
         layer_1, layer_2 = first & np.int32(255), second & np.int32(255)
         level_1, level_2 = first >> np.int32(8), second >> np.int32(8)

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from tessella.compiled import kernel
-from tessella.streams import start, turned, uniform
+from tessella.streams import advanced, start, uniform
 
 #: Means from here on are drawn by rejection.
 _LARGE = 10.0
@@ -70,14 +70,8 @@ def add_electrons(
                 charge[y, x] += np.float32(_by_rejection(m, state))
                 s0, s1, s2, s3 = state
             elif m > 0:
-                drawn = np.float64((turned(s0 + s3, 23) + s0) >> np.uint64(11)) * 2.0**-53
-                t = s1 << np.uint64(17)
-                s2 ^= s0
-                s3 ^= s1
-                s1 ^= s2
-                s0 ^= s3
-                s2 ^= t
-                s3 = turned(s3, 45)
+                bits, s0, s1, s2, s3 = advanced(s0, s1, s2, s3)
+                drawn = np.float64(bits >> np.uint64(11)) * 2.0**-53
                 # The first chances without a branch, which processors would guess wrong.
                 none_here = np.float64(none[y, x])
                 one = none_here * m
