@@ -11,6 +11,7 @@ import roman_datamodels as rdm
 from tessella.detector.integral_nonlinearity import tabulate
 from tessella.detector.reference_noise import Coefficients
 from tessella.errors import DataError
+from tessella.io.level3 import read_mosaic
 from tessella.io.references import (
     ReferenceHeader,
     named_from,
@@ -239,3 +240,12 @@ def test_reference_that_was_not_chosen_is_refused(written, tmp_path):
     chosen["gain"].write_bytes(written[1]["mask"].read_bytes())
     with pytest.raises(DataError, match="not the file that .* chose"):
         read_references(tmp_path / "s.json", ["gain"], exposures.WINDOW, "WFI01")
+
+
+def test_reference_of_another_kind_is_no_psf(tmp_path):
+    path = tmp_path / "gain.asdf"
+    write_maps(path, "gain", {"data": np.ones(LARGE.shape, np.float32)}, LARGE, ABOUT)
+    with pytest.raises(DataError, match=r"gain\.asdf: no psf; expected an epsf"):
+        read_effective_psf(path)
+    with pytest.raises(DataError, match=r"gain\.asdf: .* expected a coadd"):
+        read_mosaic(path)

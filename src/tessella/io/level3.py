@@ -9,6 +9,7 @@ from astropy.time import Time
 
 from tessella.astrometry.gwcs_model import build_tangent_gwcs
 from tessella.astrometry.tangent import pixel_to_sky
+from tessella.errors import DataError
 from tessella.io.asdf_files import open_roman, save_model
 from tessella.io.exposure_meta import SOFTWARE, update
 from tessella.io.image_meta import tables
@@ -146,11 +147,16 @@ def read_mosaic(path: str | Path, with_pixels: bool = True) -> Mosaic:
     Raises
     ------
     DataError
-        If the file is not whole.
+        If the file is not whole, or another program's, or no coadd.
     """
     with open_roman(path, with_pixels) as roman:
         meta = roman["meta"]
-        own = meta["tessella"]
+        own = meta.get("tessella") or {}
+        if "lattice" not in own or "noise_correlation" not in roman:
+            raise DataError(
+                f"{path}: it tells neither its lattice nor how its noise is correlated; expected a "
+                "coadd of tessella (..._coadd.asdf)"
+            )
         return Mosaic(
             lattice=Lattice(**dict(own["lattice"])),
             optical_element=str(meta["instrument"]["optical_element"]),

@@ -28,9 +28,16 @@ def read_effective_psf(path: str | Path) -> EffectivePsf:
     Raises
     ------
     DataError
-        If the stamp is not square with an odd side, or does not sum to a positive number.
+        If the file holds no PSF, or the stamp is not square with an odd side, or does not sum to a
+        positive number.
     """
     with open_roman(path) as roman:
+        missing = {"psf"} - set(roman) or {"pixel_x", "pixel_y"} - set(roman["meta"])
+        if missing:
+            raise DataError(
+                f"{path}: no {', '.join(sorted(missing))}; expected an epsf reference, with the "
+                "PSF and the pixels that it was drawn at"
+            )
         meta, psf = roman["meta"], np.asarray(roman["psf"])
         # RAD lets files leave these out; the mission's have four samples in a pixel.
         oversample = int(meta.get("oversample", _OVERSAMPLE))
